@@ -113,8 +113,8 @@ def _extended(type_: inspect.Type, value: Any) -> Any:
     match type_:
         case inspect.StructType(fields=fields) if isinstance(value, dict):
             types = {field.encode_name: field.type for field in fields}
-            kept = {key: _extended(types.get(key, inspect.AnyType()), item) for key, item in value.items()}
-            return {"a_field_of_tomorrow": {"type": "x"}, **kept, "another": None}
+            members = {key: _extended(types.get(key, inspect.AnyType()), item) for key, item in value.items()}
+            return {"a_field_of_tomorrow": {"type": "x"}, **members, "another": None}
         case inspect.ListType(item_type=item) if isinstance(value, list):
             return [_extended(item, entry) for entry in value]
         case inspect.UnionType(types=types) if value is not None:

@@ -26,8 +26,8 @@ def event(
     base: type[Event] = ThingEvent,
     **options: Any,
 ) -> Contract:
-    made = msgspec.defstruct(name, fields, bases=(base,), frozen=True, tag=tag, **options)
-    return Contract("things", tag, made)
+    event_type = msgspec.defstruct(name, fields, bases=(base,), frozen=True, tag=tag, **options)
+    return Contract("things", tag, event_type)
 
 
 def described(contracts: Iterable[Contract]) -> Recorded:

@@ -66,10 +66,10 @@ def record() -> list[str]:
 def forget(name: str) -> None:
     """Deletes the record of `owner/type`. Only for a type that was never stored or sent."""
     owner, _, contract = name.partition("/")
-    known = schemas.read(owner)
-    if known.pop(contract, None) is None:
+    entries = schemas.read(owner)
+    if entries.pop(contract, None) is None:
         raise SystemExit(f"{name} is not recorded: give <owner>/<type>, such as credits/hold_placed.v1")
-    schemas.write(owner, known)
+    schemas.write(owner, entries)
     golden.path_of(owner, contract).unlink(missing_ok=True)
 
 

@@ -100,13 +100,13 @@ COMPATIBLE = {
 def history_survives(before: Contract, after: Contract) -> bool:
     """Whether today's type reads all that was written before, losing and inventing nothing."""
     try:
-        for written in (full(before.type), minimal(before.type)):
-            data = msgspec.json.encode(written)
+        for example in (full(before.type), minimal(before.type)):
+            data = msgspec.json.encode(example)
             again = msgspec.json.encode(msgspec.json.decode(data, type=after.type))
             if msgspec.json.decode(without_added_fields(again, data)) != msgspec.json.decode(data):
                 return False
-        meant, taken = _without_optional_fields(before, before), _without_optional_fields(before, after)
-        return all(_narrowed(taken[key], meant[key]) == meant[key] for key in meant)
+        expected, actual = _without_optional_fields(before, before), _without_optional_fields(before, after)
+        return all(_narrowed(actual[key], expected[key]) == expected[key] for key in expected)
     except msgspec.MsgspecError:
         return False
 
@@ -114,20 +114,21 @@ def history_survives(before: Contract, after: Contract) -> bool:
 def _without_optional_fields(writer: Contract, reader: Contract) -> dict[str, Any]:
     """What a reader takes from bytes of the time before a type got its optional fields."""
     fields = msgspec.structs.fields(writer.type)
-    written = msgspec.to_builtins(minimal(writer.type))
-    kept = {"type": writer.name} | {field.name: written[field.name] for field in fields if field.required}
-    taken = msgspec.structs.asdict(msgspec.convert(kept, reader.type))
-    return {field.name: msgspec.to_builtins(taken[field.name]) for field in fields}
+    example = msgspec.to_builtins(minimal(writer.type))
+    document = {"type": writer.name} | {field.name: example[field.name] for field in fields if field.required}
+    values = msgspec.structs.asdict(msgspec.convert(document, reader.type))
+    return {field.name: msgspec.to_builtins(values[field.name]) for field in fields}
 
 
 def old_readers_can(before: Contract, after: Contract) -> bool:
     """Whether the type as it was reads what is written today, missing nothing that it knows."""
     try:
-        for written in (full(after.type), minimal(after.type)):
-            taken = msgspec.to_builtins(msgspec.json.decode(msgspec.json.encode(written), type=before.type))
-            meant = msgspec.structs.asdict(written)
+        for example in (full(after.type), minimal(after.type)):
+            actual = msgspec.to_builtins(msgspec.json.decode(msgspec.json.encode(example), type=before.type))
+            expected = msgspec.structs.asdict(example)
             if any(
-                _narrowed(msgspec.to_builtins(meant[key]), taken[key]) != taken[key] for key in taken.keys() & meant
+                _narrowed(msgspec.to_builtins(expected[key]), actual[key]) != actual[key]
+                for key in actual.keys() & expected
             ):
                 return False
     except msgspec.MsgspecError:
@@ -171,30 +172,30 @@ def test_every_break_of_a_type_is_said_at_once() -> None:
 
 def test_refusing_unknown_fields_is_a_break() -> None:
     """Nothing could be added to the type any more without breaking those that refuse it."""
-    [found] = compare(described([event(ID)]), described([event(ID, forbid_unknown_fields=True)]))
-    assert found.breaks
-    assert "refuses unknown fields" in found.message
+    [finding] = compare(described([event(ID)]), described([event(ID, forbid_unknown_fields=True)]))
+    assert finding.breaks
+    assert "refuses unknown fields" in finding.message
 
 
 def test_a_type_may_be_added() -> None:
     """It only has to be recorded."""
-    [found] = compare(described([event(ID)]), described([event(ID), event(ID, tag="thing_undone.v1")]))
-    assert (found.contract, found.breaks) == ("thing_undone.v1", False)
+    [finding] = compare(described([event(ID)]), described([event(ID), event(ID, tag="thing_undone.v1")]))
+    assert (finding.contract, finding.breaks) == ("thing_undone.v1", False)
 
 
 def test_a_type_can_t_go_while_nothing_reads_its_history() -> None:
     """With an upcaster it may."""
     recorded = described([event(ID), event(ID, tag="thing_undone.v1", name="ThingUndone")])
-    [found] = compare(recorded, described([event(ID)]))
-    assert (found.contract, found.breaks) == ("thing_undone.v1", True)
+    [finding] = compare(recorded, described([event(ID)]))
+    assert (finding.contract, finding.breaks) == ("thing_undone.v1", True)
     assert compare(recorded, described([event(ID)]), upcast={"thing_undone.v1"}) == []
 
 
 def test_another_tag_is_a_type_gone_and_another_new() -> None:
     """And it is said which class it was."""
-    gone, new = compare(described([event(ID)]), described([event(ID, tag="thing_was_done.v1")]))
-    assert (gone.breaks, new.breaks) == (True, False)
-    assert "its class ThingDone has another tag now, thing_was_done.v1" in gone.message
+    removal, addition = compare(described([event(ID)]), described([event(ID, tag="thing_was_done.v1")]))
+    assert (removal.breaks, addition.breaks) == (True, False)
+    assert "its class ThingDone has another tag now, thing_was_done.v1" in removal.message
 
 
 def test_another_aggregate_is_a_break() -> None:
@@ -203,6 +204,6 @@ def test_another_aggregate_is_a_break() -> None:
     class ItemEvent(Event, frozen=True):
         aggregate: ClassVar[str] = "item"
 
-    [found] = compare(described([event(ID)]), described([event(ID, base=ItemEvent)]))
-    assert found.breaks
-    assert "was thing and is item" in found.message
+    [finding] = compare(described([event(ID)]), described([event(ID, base=ItemEvent)]))
+    assert finding.breaks
+    assert "was thing and is item" in finding.message

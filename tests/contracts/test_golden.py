@@ -79,5 +79,5 @@ def test_golden_files_hold_exact_bytes(owner: str) -> None:
     for name in golden.recorded(owner):
         lines = golden.path_of(owner, name).read_bytes().splitlines()
         assert (lines[0], lines[-1]) == (b"{", b"}"), f"{owner}/{name}"
-        found = dict(line.removesuffix(b",").split(b": ", 1) for line in lines[1:-1])
-        assert found == {encode(label): data for label, data in golden.read(owner, name).items()}, f"{owner}/{name}"
+        entries = dict(line.removesuffix(b",").split(b": ", 1) for line in lines[1:-1])
+        assert entries == {encode(label): data for label, data in golden.read(owner, name).items()}, f"{owner}/{name}"

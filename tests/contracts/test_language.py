@@ -109,12 +109,12 @@ def test_an_upcast_event_stays_with_its_aggregate(owner: str) -> None:
 @pytest.mark.parametrize("module", event_modules().values(), ids=event_modules())
 def test_a_module_lists_all_its_events(module: ModuleType) -> None:
     """An event that is not in EVENTS could neither be recorded nor read."""
-    found = set(defined_in(module, Event))
-    abstract = {base for event in found for base in event.__mro__[1:]}
-    missing = {event.__name__ for event in found - abstract - set(module.EVENTS)}
+    events = set(defined_in(module, Event))
+    abstract = {base for event in events for base in event.__mro__[1:]}
+    missing = {event.__name__ for event in events - abstract - set(module.EVENTS)}
     assert not missing, f"{module.__name__}.EVENTS lacks {sorted(missing)}"
     assert len(set(module.EVENTS)) == len(module.EVENTS), "an event is listed twice"
-    assert set(module.EVENTS) <= found, "an event of another module is listed"
+    assert set(module.EVENTS) <= events, "an event of another module is listed"
 
 
 def test_a_service_records_what_its_module_lists() -> None:

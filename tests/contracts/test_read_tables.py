@@ -30,9 +30,9 @@ def is_sql(text: str) -> bool:
 def test_every_version_that_is_read_is_declared(service: str) -> None:
     """A version that was raised in a projection and not in a query would be found here, not by a user."""
     declared = {projection.table for projection in definition_of(service).projections}
-    found = {name for _, text in statements(service) for name in VERSIONED.findall(text)}
-    assert found <= declared
-    assert found, "there are queries"
+    tables = {name for _, text in statements(service) for name in VERSIONED.findall(text)}
+    assert tables <= declared
+    assert tables, "there are queries"
 
 
 @pytest.mark.parametrize("service", SERVICES)

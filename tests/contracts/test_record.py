@@ -37,9 +37,9 @@ def test_recording_twice_writes_once(elsewhere: Path, capsys: pytest.CaptureFixt
 def test_what_breaks_is_not_recorded(elsewhere: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """It says which field of which type, and what to do instead."""
     assert record.main([]) == 0
-    known = schemas.read("credits")
-    known["hold_placed.v1"]["schema"]["properties"]["note"] = {"type": "string"}
-    schemas.write("credits", known)
+    entries = schemas.read("credits")
+    entries["hold_placed.v1"]["schema"]["properties"]["note"] = {"type": "string"}
+    schemas.write("credits", entries)
     recorded = files(elsewhere)
     assert record.main([]) == 1
     assert files(elsewhere) == recorded
@@ -52,9 +52,9 @@ def test_a_type_that_is_stored_nowhere_may_change_its_mind(elsewhere: Path) -> N
     """Forgotten by name and recorded again; no other type is touched."""
     assert record.main([]) == 0
     recorded = files(elsewhere)
-    known = schemas.read("credits")
-    known["hold_placed.v1"]["schema"]["properties"]["note"] = {"type": "string"}
-    schemas.write("credits", known)
+    entries = schemas.read("credits")
+    entries["hold_placed.v1"]["schema"]["properties"]["note"] = {"type": "string"}
+    schemas.write("credits", entries)
     golden.write("credits", "hold_placed.v1", {"minimal": b"{}", "full": b"{}"})
     assert record.main(["--again", "credits/hold_placed.v1"]) == 0
     assert files(elsewhere) == recorded

@@ -24,8 +24,8 @@ def turned_round(document: dict[str, Any]) -> dict[str, Any]:
 
 
 def service(*events: Any, **upcasters: Upcaster) -> ServiceDefinition:
-    named = {f"{name}.v1": upcaster for name, upcaster in upcasters.items()}
-    return ServiceDefinition("things", tuple(item.type for item in events), (), upcasters=named)
+    upcasters_by_type = {f"{name}.v1": upcaster for name, upcaster in upcasters.items()}
+    return ServiceDefinition("things", tuple(item.type for item in events), (), upcasters=upcasters_by_type)
 
 
 EXAMPLES = golden.missing(FIRST, {})

@@ -206,8 +206,8 @@ def of_a_component_asset(size: int) -> list[Event]:
 
 
 def of_an_artwork(size: int) -> list[Event]:
-    drawn = contracts.ArtworkDrawn(ID, ID, ID, USER, 0, "h", {"style": "ink"})
-    return [drawn, *[contracts.ArtworkMade(ID, ID, ID, [], [])] * size]
+    first = contracts.ArtworkDrawn(ID, ID, ID, USER, 0, "h", {"style": "ink"})
+    return [first, *[contracts.ArtworkMade(ID, ID, ID, [], [])] * size]
 
 
 def of_adoptions(size: int) -> list[Event]:

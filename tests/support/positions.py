@@ -18,9 +18,9 @@ class SeenPositions:
             position = int(epoch), int(number)
             self._newest[service] = max(position, self._newest.get(service, position))
 
-    def headers_for(self, method: str, given: Mapping[str, str]) -> dict[str, str]:
+    def headers_for(self, method: str, headers: Mapping[str, str]) -> dict[str, str]:
         """The header of a read; a request that names its positions itself, and a write, get none."""
-        if method not in {"GET", "HEAD"} or HEADER in given or not self._newest:
+        if method not in {"GET", "HEAD"} or HEADER in headers or not self._newest:
             return {}
         tokens = (f"{service}:{epoch}:{number}" for service, (epoch, number) in self._newest.items())
         return {HEADER: ",".join(tokens)}

@@ -65,15 +65,15 @@ def _is_said(document: Any) -> bool:
 
 
 def drawn(strategy: st.SearchStrategy[Any]) -> list[Any]:
-    found: list[Any] = []
+    examples: list[Any] = []
 
     @settings(max_examples=DOCUMENTS)
     @given(strategy)
     def draw(document: Any) -> None:
-        found.append(document)
+        examples.append(document)
 
     draw()
-    return found
+    return examples
 
 
 class WithData(msgspec.Struct):
@@ -87,17 +87,18 @@ class Shown(msgspec.Struct):
 @pytest.mark.parametrize(("kind", "accepted_at_least"), [("beside", 30), ("in place", 5), ("odd", 0)])
 async def test_data_is_stored_as_sent_or_refused_with_a_pointer(api: Api, kind: str, accepted_at_least: int) -> None:
     """By every read; a refused request changes nothing."""
-    made = await api.create({"title": "Any", "data": two_steps()})
-    edit, read = f"/projects/{made['project_id']}/collections/{made['id']}", f"/collections/{made['id']}"
-    kept, before, accepted = step_ids(made["data"]), await raw_data(api, read), 0
-    for document in drawn(documents(made["data"])[kind]):
+    collection = await api.create({"title": "Any", "data": two_steps()})
+    read = f"/collections/{collection['id']}"
+    edit = f"/projects/{collection['project_id']}{read}"
+    own_ids, before, accepted = step_ids(collection["data"]), await raw_data(api, read), 0
+    for document in drawn(documents(collection["data"])[kind]):
         sent = {"data": document}
         answer = await api.put(edit, sent)
         if answer.status == 204:
             accepted += 1
             view = await raw_data(api, read)
-            new_ids = [item for item in step_ids(msgspec.json.decode(view)) if item not in kept]
-            before = msgspec.json.encode(with_components(document, new_ids, kept))
+            new_ids = [item for item in step_ids(msgspec.json.decode(view)) if item not in own_ids]
+            before = msgspec.json.encode(with_components(document, new_ids, own_ids))
             version = answer.headers["etag"].strip('"')
             assert await raw_data(api, f"{read}?as_of={version}") == before
         else:

@@ -42,11 +42,11 @@ async def listed(api: Api, collection, is_met) -> list:
     path = f"/collections/{collection['id']}/components/{collection['data']['steps'][1]['id']}/assets"
 
     async def look() -> list | None:
-        found = (await api.get(path)).data
-        return [found] if is_met(found) else None
+        page = (await api.get(path)).data
+        return [page] if is_met(page) else None
 
-    [found] = await eventually(look, f"{path} to be as wanted")
-    return found
+    [assets] = await eventually(look, f"{path} to be as wanted")
+    return assets
 
 
 async def test_the_assets_of_a_component_are_listed(api: Api, storage: Publisher):
@@ -54,17 +54,17 @@ async def test_the_assets_of_a_component_are_listed(api: Api, storage: Publisher
     collection = await api.create({"data": two_steps()})
     for asset_id in (71, 72):
         await storage.publish(UUID(int=asset_id), stored(collection, asset_id))
-    assert {item["id"] for item in await listed(api, collection, lambda found: len(found) == 2)} == {71, 72}
+    assert {item["id"] for item in await listed(api, collection, lambda page: len(page) == 2)} == {71, 72}
     await storage.publish(UUID(int=71), AssetDescribed(71, collection["data"], {"status": "completed"}))
-    found = await listed(api, collection, lambda found: any(item["gen_in_data"] for item in found))
-    (described,) = [item for item in found if item["id"] == 71]
+    assets = await listed(api, collection, lambda page: any(item["gen_in_data"] for item in page))
+    (described,) = [item for item in assets if item["id"] == 71]
     assert described["gen_in_data"] == collection["data"]
     assert described["gen_out_data"] == {"status": "completed"}
     path = f"/collections/{collection['id']}/components/{described['component_id']}/assets"
     assert (await api.get(path, BOB)).code == (404, "NOT_FOUND")
     first = await api.get(f"{path}?limit=1")
     second = await api.get(f"{path}?limit=1&cursor={first.body['next_cursor']}")
-    assert [item["id"] for item in (first.data + second.data)] == [item["id"] for item in found]
+    assert [item["id"] for item in (first.data + second.data)] == [item["id"] for item in assets]
     assert second.body["next_cursor"] is None
     rebuilt = await rebuild(api.store, COMPONENT_ASSETS, swap=False)
     assert (rebuilt.missing, rebuilt.extra) == (0, 0)
@@ -77,31 +77,31 @@ async def test_a_page_of_assets_is_bounded_in_bytes(api: Api, storage: Publisher
     for asset_id in range(71, 81):
         described = AssetDescribed(asset_id, made_from, {})
         await storage.publish(UUID(int=asset_id), stored(collection, asset_id), described)
-    await listed(api, collection, lambda found: len(found) == 4 and all(item["gen_in_data"] for item in found))
+    await listed(api, collection, lambda page: len(page) == 4 and all(item["gen_in_data"] for item in page))
     path = f"/collections/{collection['id']}/components/{collection['data']['steps'][1]['id']}/assets"
 
-    async def each() -> list[int]:
-        found, cursor = list[int](), ""
+    async def all_ids() -> list[int]:
+        ids, cursor = list[int](), ""
         while True:
             answer = await api.get(path + cursor)
             assert len(answer.data) <= 4
-            found += [asset["id"] for asset in answer.data]
+            ids += [asset["id"] for asset in answer.data]
             if answer.body["next_cursor"] is None:
-                return found
+                return ids
             cursor = f"?cursor={answer.body['next_cursor']}"
 
-    assert sorted(await each()) == list(range(71, 81))
+    assert sorted(await all_ids()) == list(range(71, 81))
 
 
 async def test_a_collection_is_created_from_the_input_of_an_asset(api: Api, storage: Publisher):
     """The asset's input has precedence over `data`; its steps get new components."""
     first = await api.create({"data": two_steps()})
     await storage.publish(UUID(int=71), stored(first, 71), AssetDescribed(71, first["data"], {}))
-    await listed(api, first, lambda found: any(item["gen_in_data"] for item in found))
-    made = await api.create({"title": "Again", "data": {"version": "none"}}, query="?asset_id=71")
-    assert made["title"] == "Again"
-    assert [step["fromId"] for step in made["data"]["steps"]] == [step["id"] for step in first["data"]["steps"]]
-    assert made["data"]["variables"] == first["data"]["variables"]
+    await listed(api, first, lambda page: any(item["gen_in_data"] for item in page))
+    collection = await api.create({"title": "Again", "data": {"version": "none"}}, query="?asset_id=71")
+    assert collection["title"] == "Again"
+    assert [step["fromId"] for step in collection["data"]["steps"]] == [step["id"] for step in first["data"]["steps"]]
+    assert collection["data"]["variables"] == first["data"]["variables"]
 
 
 async def test_a_creation_from_another_users_or_an_undescribed_asset_is_refused(api: Api, storage: Publisher):
@@ -123,7 +123,7 @@ async def test_a_preview_of_a_collection_that_is_not_remixable_is_no_way_to_remi
     collection = await api.create({"data": two_steps()})
     described = AssetDescribed(71, {}, {"status": "completed"})
     await storage.publish(UUID(int=71), stored(collection, 71, BOB), described)
-    await listed(api, collection, lambda found: [asset["gen_in_data"] for asset in found] == [{}])
+    await listed(api, collection, lambda page: [asset["gen_in_data"] for asset in page] == [{}])
     refused = await api.post("/projects/collections?asset_id=71", user=BOB)
     assert refused.refusal == (400, "VALIDATION_FAILED", ["?asset_id"])
     assert (await api.post(f"/collections/{collection['id']}/remix", user=BOB)).code == (404, "NOT_FOUND")

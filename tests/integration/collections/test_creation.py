@@ -9,10 +9,10 @@ from tests.support.apps.collections import Api, two_steps
 
 async def test_a_collection_is_created_from_data(api: Api):
     """201 with an ETag and every field; steps have components, and references are rewritten."""
-    made = await api.post("/projects/collections", {"title": "Birds", "price": 0.05, "data": two_steps()})
-    assert made.status == 201
-    assert made.headers["etag"] == '"2"'
-    collection = made.data
+    answer = await api.post("/projects/collections", {"title": "Birds", "price": 0.05, "data": two_steps()})
+    assert answer.status == 201
+    assert answer.headers["etag"] == '"2"'
+    collection = answer.data
     assert (collection["title"], collection["price"], collection["status"]) == ("Birds", "0.05", "draft")
     assert (collection["user_id"], collection["version"], collection["is_current"]) == (str(ALICE), 2, False)
     assert collection["preview"] == {
@@ -42,27 +42,27 @@ async def test_data_is_stored_as_sent(api: Api):
     data = two_steps()
     data["steps"][0]["position"] = {"y": 1.50, "x": -7, "big": 9223372036854775807, "tiny": 1e-9}
     data = {"zeta": [None, True, {"deep": "ü € 𝄞"}], **data, "alpha": {}}
-    made = await api.create({"data": data})
-    kept = (await api.get(f"/collections/{made['id']}")).data["data"]
-    assert list(kept) == list(data)
-    assert kept["zeta"] == data["zeta"]
-    assert kept["steps"][0]["position"] == data["steps"][0]["position"]
-    assert list(kept["steps"][0]["position"]) == ["y", "x", "big", "tiny"]
+    collection = await api.create({"data": data})
+    view = (await api.get(f"/collections/{collection['id']}")).data["data"]
+    assert list(view) == list(data)
+    assert view["zeta"] == data["zeta"]
+    assert view["steps"][0]["position"] == data["steps"][0]["position"]
+    assert list(view["steps"][0]["position"]) == ["y", "x", "big", "tiny"]
 
 
 async def test_without_data_the_default_instructions_are_used(api: Api):
     for body in ({}, {"data": None}):
-        made = await api.create(body)
-        assert made["data"]["version"] == "v2"
-        assert made["data"]["steps"][0]["fromId"] == 1
-        assert made["title"] == "Untitled"
+        collection = await api.create(body)
+        assert collection["data"]["version"] == "v2"
+        assert collection["data"]["steps"][0]["fromId"] == 1
+        assert collection["title"] == "Untitled"
     assert (await api.send("POST", "/projects/collections")).status == 201
 
 
 async def test_component_ids_are_unique(api: Api):
     """Among concurrent creations, and if a client used one of them as a step id."""
-    made = await asyncio.gather(*(api.create({"data": two_steps()}) for _ in range(30)))
-    ids = [step["id"] for item in made for step in item["data"]["steps"]]
+    collections = await asyncio.gather(*(api.create({"data": two_steps()}) for _ in range(30)))
+    ids = [step["id"] for item in collections for step in item["data"]["steps"]]
     assert len(set(ids)) == 60
     guessed = two_steps()
     guessed["steps"][0]["id"] = max(ids) + 1
@@ -92,11 +92,11 @@ async def test_a_repeated_request_gives_the_same_collection(api: Api):
 
 async def test_a_collection_is_created_in_the_project_of_the_request(api: Api):
     project = (await api.post("/projects", {"name": "Birds"})).data
-    made = await api.create(query=f"?project_id={project['id']}")
-    assert made["project_id"] == project["id"]
+    collection = await api.create(query=f"?project_id={project['id']}")
+    assert collection["project_id"] == project["id"]
     assert (await api.get("/projects")).data == [project]
     listed = (await api.get(f"/projects/{project['id']}/collections")).data
-    assert [item["id"] for item in listed] == [made["id"]]
+    assert [item["id"] for item in listed] == [collection["id"]]
     assert "data" not in listed[0]
 
 

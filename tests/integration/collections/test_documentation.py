@@ -31,7 +31,7 @@ def bodies(operation: Document) -> Iterator[tuple[str, Document]]:
 async def test_every_operation_has_examples_of_its_body_and_response(api: Api):
     """Each example is valid by its schema."""
     document = (await api.get("/schema/openapi.json", None)).body
-    seen = 0
+    count = 0
     for name, operation in operations(document):
         for what, media in bodies(operation):
             if what.startswith("gives 204"):
@@ -39,27 +39,27 @@ async def test_every_operation_has_examples_of_its_body_and_response(api: Api):
             assert "example" in media, f"{name} {what} has no example"
             schema = {**media["schema"], "components": document["components"]}
             jsonschema.Draft202012Validator(schema).validate(media["example"])
-            seen += 1
-    assert seen > 30
+            count += 1
+    assert count > 30
 
 
 async def test_the_service_accepts_and_returns_the_examples(api: Api):
     """Bodies of examples are accepted, and responses have the members of their examples."""
-    made = await api.create({**examples.FIELDS, "data": examples.INSTRUCTIONS})
-    path = f"/projects/{made['project_id']}/collections/{made['id']}"
+    collection = await api.create({**examples.FIELDS, "data": examples.INSTRUCTIONS})
+    path = f"/projects/{collection['project_id']}/collections/{collection['id']}"
     assert (await api.post(f"{path}/receivers", {"receivers": examples.RECEIVERS})).status == 200
-    view = (await api.get(f"/collections/{made['id']}")).data
+    view = (await api.get(f"/collections/{collection['id']}")).data
     assert list(view) == list_of(examples.DRAFT, view)
     assert {name: view[name] for name in examples.FIELDS} == examples.FIELDS
     assert [set(step) for step in view["data"]["steps"]] == [set(step) for step in examples.ADOPTED["steps"]]
-    assert await api.text(f"/collections/{made['id']}/variables.csv") == examples.VARIABLES_CSV
-    metadata = (await api.get(f"/collections/{made['id']}/metadata")).data
+    assert await api.text(f"/collections/{collection['id']}/variables.csv") == examples.VARIABLES_CSV
+    metadata = (await api.get(f"/collections/{collection['id']}/metadata")).data
     assert set(metadata) == set(examples.COLLECTION_METADATA)
     assert metadata["royalties"] == examples.COLLECTION_METADATA["royalties"]
-    entry = (await api.get(f"/collections/{made['id']}/history")).data[0]
+    entry = (await api.get(f"/collections/{collection['id']}/history")).data[0]
     assert set(entry) == set(examples.HISTORY)
     assert set((await api.get("/projects")).data[0]) == set(examples.PROJECT)
-    await api.put(f"/collections/{made['id']}/preview", {"enabled": True})
+    await api.put(f"/collections/{collection['id']}/preview", {"enabled": True})
     assert set((await api.get("/feed", None)).data[0]) == set(examples.FEED_ITEM)
 
 
@@ -90,9 +90,9 @@ async def test_each_publishing_field_is_checked(api: Api):
     for fields, pointer in wrong:
         refused = await api.post("/projects/collections", {"data": two_steps(), **fields})
         assert (refused.code, refused.pointers) == ((400, "VALIDATION_FAILED"), [pointer]), fields
-    made = await api.create({"editions": 5, "price": "0.123456789012345678"})
-    assert made["price"] == "0.123456789012345678", "not a digit is lost"
-    path = f"/projects/{made['project_id']}/collections/{made['id']}"
+    collection = await api.create({"editions": 5, "price": "0.123456789012345678"})
+    assert collection["price"] == "0.123456789012345678", "not a digit is lost"
+    path = f"/projects/{collection['project_id']}/collections/{collection['id']}"
     assert (await api.put(path, {"batch_max_tokens": 6})).pointers == ["/batch_max_tokens"]
     await api.put(path, {"batch_max_tokens": 5})
     assert (await api.put(path, {"editions": 4})).pointers == ["/batch_max_tokens"]

@@ -33,8 +33,9 @@ async def test_the_largest_collection_does_not_block_the_event_loop(api: Api, da
     assert len(body) > 250_000
     headers = {"Content-Type": "application/json"}
     with LoopSteps(MOST) as steps:
-        made = (await api.send("POST", "/projects/collections", data=body, headers=headers)).data
-        project, path = f"/projects/{made['project_id']}/collections/{made['id']}", f"/collections/{made['id']}"
+        collection = (await api.send("POST", "/projects/collections", data=body, headers=headers)).data
+        path = f"/collections/{collection['id']}"
+        project = f"/projects/{collection['project_id']}{path}"
         assert (await api.send("PUT", project, data=body, headers=headers)).status < 300
         assert (await api.get(path)).status == 200
         assert (await api.post(f"{path}/publish?dry_run=true")).status == 200
@@ -48,9 +49,9 @@ async def test_the_largest_collection_does_not_block_the_event_loop(api: Api, da
 
 async def test_publishing_many_artworks_does_not_block_the_event_loop(api: Api) -> None:
     """The dry run, the choice and the publication read all of them; decoding and checking run in a thread."""
-    made = await api.create({"title": "Many", **SELLABLE, "editions": 3_000})
-    job, _ = await api.make_artworks(made, 3_000)
-    path, body = f"/collections/{made['id']}", {"job_id": str(job)}
+    collection = await api.create({"title": "Many", **SELLABLE, "editions": 3_000})
+    job, _ = await api.make_artworks(collection, 3_000)
+    path, body = f"/collections/{collection['id']}", {"job_id": str(job)}
     assert (await api.post(f"{path}/publish?dry_run=true", body)).status == 200, "which waits until all are known"
     with LoopSteps(MOST) as steps:
         assert (await api.post(f"{path}/publish?dry_run=true", body)).data["valid"]
@@ -61,8 +62,8 @@ async def test_publishing_many_artworks_does_not_block_the_event_loop(api: Api) 
 
 
 async def test_refusing_the_largest_table_does_not_block_the_event_loop(api: Api) -> None:
-    made = await api.create({"title": "Small"})
-    path, headers = f"/collections/{made['id']}/variables.csv", {"Content-Type": "text/csv"}
+    collection = await api.create({"title": "Small"})
+    path, headers = f"/collections/{collection['id']}/variables.csv", {"Content-Type": "text/csv"}
     table = b"name,type,value\nx,pick,a\n" + b",,b\n" * 900_000
     with LoopSteps(MOST) as steps:
         assert (await api.send("PUT", path, data=table, headers=headers)).status == 400

@@ -7,17 +7,17 @@ from tests.support.apps.collections import Api, two_steps
 
 
 async def lived(api: Api):
-    made = await api.create({"title": "Birds", "data": two_steps()})
-    path = f"/projects/{made['project_id']}/collections/{made['id']}"
+    collection = await api.create({"title": "Birds", "data": two_steps()})
+    path = f"/projects/{collection['project_id']}/collections/{collection['id']}"
     await api.put(path, {"title": "Fish", "price": "0.5"})
-    await api.put(path, {"data": made["data"] | {"steps": made["data"]["steps"][:1]}})
-    return made
+    await api.put(path, {"data": collection["data"] | {"steps": collection["data"]["steps"][:1]}})
+    return collection
 
 
 async def test_the_history_has_actor_time_and_sentence(api: Api):
     """From the beginning, as sentences, in pages; for its owner only."""
-    made = await lived(api)
-    path = f"/collections/{made['id']}/history"
+    collection = await lived(api)
+    path = f"/collections/{collection['id']}/history"
     first = await api.get(f"{path}?limit=3")
     rest = await api.get(f"{path}?limit=3&cursor={first.body['next_cursor']}")
     entries = first.data + rest.data
@@ -32,25 +32,25 @@ async def test_the_history_has_actor_time_and_sentence(api: Api):
     assert {entry["actor"] for entry in entries} == {f"user:{ALICE}"}
     assert [entry["version"] for entry in entries] == [1, 2, 3, 4, 5]
     assert entries[2]["changes"] == {"title": "Fish"}
-    assert entries[0]["at"] == made["created_at"]
+    assert entries[0]["at"] == collection["created_at"]
     assert (await api.get(path, BOB)).code == (404, "NOT_FOUND")
 
 
 async def test_a_collection_at_a_past_version_or_time(api: Api):
     """With the ETag of that version."""
-    made = await lived(api)
-    path = f"/collections/{made['id']}"
+    collection = await lived(api)
+    path = f"/collections/{collection['id']}"
     now = (await api.get(path)).data
     then = await api.get(f"{path}?as_of=2")
     assert then.headers["etag"] == '"2"'
-    assert then.data == made
-    assert (await api.get(f"{path}?as_of=4")).data["data"] == made["data"]
+    assert then.data == collection
+    assert (await api.get(f"{path}?as_of=4")).data["data"] == collection["data"]
     assert (await api.get(f"{path}?as_of=99")).data == now
-    params = {"as_of": made["created_at"]}
+    params = {"as_of": collection["created_at"]}
     assert (await api.get(path, params=params)).data["title"] == "Birds"
     params = {"as_of": now["updated_at"]}
     assert (await api.get(path, params=params)).data == now
-    before = datetime.fromisoformat(made["created_at"]) - timedelta(seconds=1)
+    before = datetime.fromisoformat(collection["created_at"]) - timedelta(seconds=1)
     for query in ({"as_of": before.isoformat()}, {"as_of": "0"}):
         assert (await api.get(path, params=query)).code == (404, "NOT_FOUND")
     for wrong in ("yesterday", "-1", "2026-11-22T12:00:00", "9" * 30):

@@ -28,8 +28,8 @@ async def test_a_key_with_another_query_is_refused(api: Api) -> None:
 
 
 async def test_repeated_creations_of_projects_are_recognised_by_their_key(api: Api) -> None:
-    made = await api.post("/projects", {"name": "P"}, headers=KEY)
-    assert (await api.post("/projects", {"name": "P"}, headers=KEY)).data == made.data
+    answer = await api.post("/projects", {"name": "P"}, headers=KEY)
+    assert (await api.post("/projects", {"name": "P"}, headers=KEY)).data == answer.data
     assert (await api.post("/projects", {"name": "Q"}, headers=KEY)).code == REUSED
 
 
@@ -52,8 +52,8 @@ async def test_of_two_concurrent_requests_with_a_key_one_is_recorded(api: Api) -
         return await api.post("/projects/collections", {"title": f"T{number % 2}"}, headers=KEY)
 
     answers = await asyncio.gather(*(send(number) for number in range(10)))
-    made = [answer.data for answer in answers if answer.status == 201]
+    collections = [answer.data for answer in answers if answer.status == 201]
     refused = [answer.code for answer in answers if answer.status != 201]
-    assert len({item["id"] for item in made}) == 1
-    assert len({item["title"] for item in made}) == 1
-    assert (len(made), refused) == (5, [REUSED] * 5)
+    assert len({item["id"] for item in collections}) == 1
+    assert len({item["title"] for item in collections}) == 1
+    assert (len(collections), refused) == (5, [REUSED] * 5)

@@ -13,30 +13,30 @@ def path_of(collection) -> str:
 
 async def test_an_edit_changes_the_fields_in_its_body(api: Api):
     """204 with the new ETag; later reads have the change."""
-    made = await api.create({"title": "Birds", "description": "Many", "data": two_steps()})
-    edited = await api.put(path_of(made), {"title": "Fish", "editions": 10, "price": "0.10"})
+    collection = await api.create({"title": "Birds", "description": "Many", "data": two_steps()})
+    edited = await api.put(path_of(collection), {"title": "Fish", "editions": 10, "price": "0.10"})
     assert (edited.status, edited.raw) == (204, b"")
-    view = await api.get(f"/collections/{made['id']}")
+    view = await api.get(f"/collections/{collection['id']}")
     assert view.headers["etag"] == edited.headers["etag"] == '"5"'
-    kept = ("description", "data", "created_at")
-    assert {name: view.data[name] for name in kept} == {name: made[name] for name in kept}
+    other_fields = ("description", "data", "created_at")
+    assert {name: view.data[name] for name in other_fields} == {name: collection[name] for name in other_fields}
     assert (view.data["title"], view.data["editions"], view.data["price"]) == ("Fish", 10, "0.1")
-    assert view.data["updated_at"] > made["updated_at"]
+    assert view.data["updated_at"] > collection["updated_at"]
 
 
 async def test_an_edit_is_recorded_as_domain_events(api: Api):
-    made = await api.create({"title": "Birds"})
-    await api.put(path_of(made), {"title": "Fish", "blockchain": "TEZOS"})
+    collection = await api.create({"title": "Birds"})
+    await api.put(path_of(collection), {"title": "Fish", "blockchain": "TEZOS"})
     recorded = [event.type for event in await api.store.read_all()]
     assert recorded[-2:] == ["collection_retitled.v1", "chain_chosen.v1"]
 
 
 async def test_revised_instructions_keep_their_components(api: Api):
-    made = await api.create({"data": two_steps()})
-    data = made["data"]
+    collection = await api.create({"data": two_steps()})
+    data = collection["data"]
     data["steps"].append({"id": 3, "nodeName": "caption", "nodePayload": {"image": {"$ref": data["steps"][1]["id"]}}})
-    assert (await api.put(path_of(made), {"data": data})).status == 204
-    steps = (await api.get(f"/collections/{made['id']}")).data["data"]["steps"]
+    assert (await api.put(path_of(collection), {"data": data})).status == 204
+    steps = (await api.get(f"/collections/{collection['id']}")).data["data"]["steps"]
     assert [step["id"] for step in steps[:2]] == [step["id"] for step in data["steps"][:2]]
     assert steps[2]["fromId"] == 3
     assert steps[2]["nodePayload"]["image"]["$ref"] == steps[1]["id"]
@@ -44,42 +44,42 @@ async def test_revised_instructions_keep_their_components(api: Api):
 
 async def test_an_edit_with_an_outdated_if_match_is_refused(api: Api):
     """412 for an outdated version; without If-Match, the edit is applied."""
-    made = await api.create({"title": "Birds"})
-    path, tag = path_of(made), {"If-Match": '"2"'}
+    collection = await api.create({"title": "Birds"})
+    path, tag = path_of(collection), {"If-Match": '"2"'}
     assert (await api.put(path, {"title": "Fish"}, headers=tag)).status == 204
     assert (await api.put(path, {"title": "Cats"}, headers=tag)).code == (412, "VERSION_CONFLICT")
-    assert (await api.get(f"/collections/{made['id']}")).data["title"] == "Fish"
+    assert (await api.get(f"/collections/{collection['id']}")).data["title"] == "Fish"
     assert (await api.put(path, {"title": "Cats"})).status == 204
     assert (await api.put(path, {"title": "Dogs"}, BOB, headers=tag)).code == (404, "NOT_FOUND")
 
 
 async def test_concurrent_edits_lose_no_update(api: Api):
     """Of writers with the same If-Match one succeeds; edits without If-Match all do."""
-    made = await api.create({"title": "Birds"})
-    writes = [api.put(path_of(made), {"title": f"T{n}"}, headers={"If-Match": '"2"'}) for n in range(10)]
+    collection = await api.create({"title": "Birds"})
+    writes = [api.put(path_of(collection), {"title": f"T{n}"}, headers={"If-Match": '"2"'}) for n in range(10)]
     assert sorted(answer.status for answer in await asyncio.gather(*writes)) == [204, *[412] * 9]
-    await asyncio.gather(*(api.put(path_of(made), {"description": f"D{n}"}) for n in range(10)))
-    history = await api.store.read_stream(UUID(made["id"]))
+    await asyncio.gather(*(api.put(path_of(collection), {"description": f"D{n}"}) for n in range(10)))
+    history = await api.store.read_stream(UUID(collection["id"]))
     assert [event.version for event in history] == list(range(1, 14))
     assert {entry.event.description for entry in history[-10:]} == {f"D{n}" for n in range(10)}
 
 
 async def test_a_repeated_edit_with_its_if_match_gets_the_etag_of_the_first(api: Api):
     """As after a lost answer: it is applied once, and answered with the version that it led to, not a later one."""
-    made = await api.create({"title": "a"})
-    path, based = path_of(made), {"If-Match": '"2"'}
+    collection = await api.create({"title": "a"})
+    path, based = path_of(collection), {"If-Match": '"2"'}
     first = await api.put(path, {"title": "b"}, headers=based)
     assert (first.status, first.headers["etag"]) == (204, '"3"')
     assert (await api.put(path, {"title": "c"})).status == 204
     again = await api.put(path, {"title": "b"}, headers=based)
     assert (again.status, again.headers["etag"]) == (204, '"3"')
     assert (await api.put(path, {"title": "d"}, headers=based)).status == 412
-    assert (await api.get(f"/collections/{made['id']}")).data["title"] == "c"
+    assert (await api.get(f"/collections/{collection['id']}")).data["title"] == "c"
 
 
 async def test_all_forms_of_if_match(api: Api):
     """Lists, `*`, If-None-Match; ETags in any other form match nothing."""
-    made = await api.create({"title": "a"})
+    collection = await api.create({"title": "a"})
     for headers, status in (
         ({"If-Match": '"1", "2"'}, 204),
         ({"If-Match": '"03"'}, 412),
@@ -90,15 +90,15 @@ async def test_all_forms_of_if_match(api: Api):
         ({"If-None-Match": '"5"'}, 412),
         ({"If-None-Match": '"1"'}, 204),
     ):
-        answer = await api.put(path_of(made), {"title": str(headers)}, headers=headers)
+        answer = await api.put(path_of(collection), {"title": str(headers)}, headers=headers)
         assert answer.status == status, headers
 
 
 async def test_representations_of_a_version_have_different_etags(api: Api):
     """Of the owner, of other users, of the current collection, and of the table of variables."""
-    made = await api.create({"title": "Birds", "data": two_steps(), **SELLABLE})
-    path = f"/collections/{made['id']}"
-    await api.publish(made)
+    collection = await api.create({"title": "Birds", "data": two_steps(), **SELLABLE})
+    path = f"/collections/{collection['id']}"
+    await api.publish(collection)
     tags = [
         (await api.get(path)).headers["etag"],
         (await api.get(path, BOB)).headers["etag"],
@@ -114,20 +114,20 @@ async def test_representations_of_a_version_have_different_etags(api: Api):
 async def test_require_if_match_makes_if_match_mandatory(database, nats_url, tmp_path):
     """An edit without it is answered with 428."""
     async with collections_service(database, nats_url, tmp_path, require_if_match=True) as api:
-        made = await api.create()
-        assert (await api.put(path_of(made), {"title": "x"})).code == (428, "PRECONDITION_REQUIRED")
-        assert (await api.put(path_of(made), {"title": "x"}, headers={"If-Match": '"2"'})).status == 204
+        collection = await api.create()
+        assert (await api.put(path_of(collection), {"title": "x"})).code == (428, "PRECONDITION_REQUIRED")
+        assert (await api.put(path_of(collection), {"title": "x"}, headers={"If-Match": '"2"'})).status == 204
 
 
 async def test_invalid_edits_are_refused_and_change_nothing(api: Api):
-    made = await api.create({"editions": 5})
+    collection = await api.create({"editions": 5})
     head = await api.store.head()
     for body, pointer in (
         ({"editions": -1}, "/editions"),
         ({"batch_max_tokens": 6}, "/batch_max_tokens"),
         ({"data": {"version": "v2", "steps": 5}}, "/data/steps"),
     ):
-        refused = await api.put(path_of(made), body)
+        refused = await api.put(path_of(collection), body)
         assert refused.code == (400, "VALIDATION_FAILED")
         assert refused.pointers == [pointer]
     assert await api.store.head() == head
@@ -135,18 +135,18 @@ async def test_invalid_edits_are_refused_and_change_nothing(api: Api):
 
 async def test_another_users_draft_is_not_found(api: Api):
     """By every endpoint, as if the collection did not exist."""
-    made = await api.create()
-    collection, project = f"/collections/{made['id']}", f"/projects/{made['project_id']}"
+    collection = await api.create()
+    path, folder = f"/collections/{collection['id']}", f"/projects/{collection['project_id']}"
     head = await api.store.head()
     for answer in (
-        await api.get(collection, BOB),
-        await api.get(f"{collection}/public", None),
-        await api.get(f"{project}/collections", BOB),
-        await api.get(f"{project}/collections/current", BOB),
-        await api.put(path_of(made), {"title": "Mine"}, BOB),
-        await api.post(f"{collection}/publish", user=BOB),
-        await api.post(f"{collection}/archive", user=BOB),
-        await api.post(f"{collection}/restore", user=BOB),
+        await api.get(path, BOB),
+        await api.get(f"{path}/public", None),
+        await api.get(f"{folder}/collections", BOB),
+        await api.get(f"{folder}/collections/current", BOB),
+        await api.put(path_of(collection), {"title": "Mine"}, BOB),
+        await api.post(f"{path}/publish", user=BOB),
+        await api.post(f"{path}/archive", user=BOB),
+        await api.post(f"{path}/restore", user=BOB),
         await api.get(f"/collections/{uuid4()}"),
     ):
         assert answer.code == (404, "NOT_FOUND")
@@ -156,17 +156,17 @@ async def test_another_users_draft_is_not_found(api: Api):
 
 async def test_a_published_collection_is_public(api: Api):
     """Without a token, too; its `data` is visible to its owner only."""
-    made = await api.create({"title": "Birds", "data": two_steps(), **SELLABLE})
-    published = await api.publish(made)
+    collection = await api.create({"title": "Birds", "data": two_steps(), **SELLABLE})
+    published = await api.publish(collection)
     assert published.status == 200
     assert published.data["status"] == "published"
     assert published.data["publish_date"].endswith("Z")
     assert published.headers["etag"] == '"3"'
     for user in (BOB, None):
         (listed,) = (await api.get("/collections", user)).data
-        assert listed["id"] == made["id"]
-    view = await api.get(f"/collections/{made['id']}/public", None)
-    assert view.data == (await api.get(f"/collections/{made['id']}", BOB)).data
+        assert listed["id"] == collection["id"]
+    view = await api.get(f"/collections/{collection['id']}/public", None)
+    assert view.data == (await api.get(f"/collections/{collection['id']}", BOB)).data
     series = {name: published.data.pop(name) for name in ("series", "warnings")}
     assert series["series"]["tokens"] == 1
     assert view.data == published.data | {"data": None}
@@ -174,16 +174,16 @@ async def test_a_published_collection_is_public(api: Api):
 
 async def test_lists_are_filtered(api: Api):
     """Published collections by chain, a project's collections by status; also on further pages."""
-    made = {}
+    ids = {}
     for chain in ("BASE", "TEZOS", "BASE"):
         collection = await api.create({"title": chain, **SELLABLE, "blockchain": chain})
         await api.publish(collection)
-        made.setdefault(chain, []).append(collection["id"])
+        ids.setdefault(chain, []).append(collection["id"])
     draft = await api.create()
-    assert [item["id"] for item in (await api.get("/collections?blockchain=TEZOS", None)).data] == made["TEZOS"]
+    assert [item["id"] for item in (await api.get("/collections?blockchain=TEZOS", None)).data] == ids["TEZOS"]
     first = await api.get("/collections?blockchain=BASE&limit=1")
     second = await api.get(f"/collections?blockchain=BASE&limit=1&cursor={first.body['next_cursor']}")
-    assert [item["id"] for item in first.data + second.data] == made["BASE"][::-1]
+    assert [item["id"] for item in first.data + second.data] == ids["BASE"][::-1]
     assert second.body["next_cursor"] is None
     listed = f"/projects/{draft['project_id']}/collections"
     assert [item["id"] for item in (await api.get(f"{listed}?status=draft")).data] == [draft["id"]]
@@ -193,42 +193,42 @@ async def test_lists_are_filtered(api: Api):
 
 
 async def test_publishing_is_idempotent(api: Api):
-    made = await api.create(SELLABLE)
-    first = await api.publish(made)
-    again = await api.post(f"/collections/{made['id']}/publish")
+    collection = await api.create(SELLABLE)
+    first = await api.publish(collection)
+    again = await api.post(f"/collections/{collection['id']}/publish")
     assert first.data == again.data
 
 
 async def test_an_archived_collection_is_hidden_and_unchangeable(api: Api):
     """It is not public, not in its project's list, and refuses changes, until it is restored."""
-    made = await api.create(SELLABLE)
-    path, listed = f"/collections/{made['id']}", f"/projects/{made['project_id']}/collections"
-    await api.publish(made)
+    collection = await api.create(SELLABLE)
+    path, listed = f"/collections/{collection['id']}", f"/projects/{collection['project_id']}/collections"
+    await api.publish(collection)
     assert (await api.post(f"{path}/archive")).data["archived"] is True
     assert (await api.get("/collections")).data == (await api.get(listed)).data == []
-    assert [item["id"] for item in (await api.get(f"{listed}?archived=true")).data] == [made["id"]]
+    assert [item["id"] for item in (await api.get(f"{listed}?archived=true")).data] == [collection["id"]]
     assert (await api.get(path, BOB)).code == (404, "NOT_FOUND")
-    assert (await api.put(path_of(made), {"title": "x"})).code == (409, "CONFLICT")
+    assert (await api.put(path_of(collection), {"title": "x"})).code == (409, "CONFLICT")
     assert (await api.post(f"{path}/restore")).data["archived"] is False
-    assert [item["id"] for item in (await api.get("/collections")).data] == [made["id"]]
+    assert [item["id"] for item in (await api.get("/collections")).data] == [collection["id"]]
 
 
 async def test_if_none_match_with_the_current_etag_is_not_modified(api: Api):
-    made = await api.create()
-    path = f"/collections/{made['id']}"
+    collection = await api.create()
+    path = f"/collections/{collection['id']}"
     tag = (await api.get(path)).headers["etag"]
     unchanged = await api.get(path, headers={"If-None-Match": tag})
     assert (unchanged.status, unchanged.raw, unchanged.headers["etag"]) == (304, b"", tag)
 
 
 async def test_a_projects_list_pages_newest_first(api: Api):
-    made = [(await api.create({"title": f"C{n}"})) for n in range(5)]
-    path, seen, query = f"/projects/{made[0]['project_id']}/collections", [], "?limit=2"
+    collections = [(await api.create({"title": f"C{n}"})) for n in range(5)]
+    path, titles, query = f"/projects/{collections[0]['project_id']}/collections", [], "?limit=2"
     while True:
         page = await api.get(f"{path}{query}")
-        seen += [item["title"] for item in page.data]
+        titles += [item["title"] for item in page.data]
         if page.body["next_cursor"] is None:
             break
         query = f"?limit=2&cursor={page.body['next_cursor']}"
-    assert seen == ["C4", "C3", "C2", "C1", "C0"]
+    assert titles == ["C4", "C3", "C2", "C1", "C0"]
     assert (await api.get(f"{path}?cursor=abc")).pointers == ["?cursor"]

@@ -77,9 +77,9 @@ async def run_job(
     )
     for place, (gid, mood) in reversed(list(enumerate(zip(gids, moods, strict=True)))):
         members = {"gid": gid, "job_id": job_id, "user_id": ALICE, "cost": 1}
-        drawn = {"style": mood or "noir"}
+        variables = {"style": mood or "noir"}
         started = GenerationStarted(
-            **members, collection_id=collection_id, hash=f"{place:064x}", variables=drawn, steps=[]
+            **members, collection_id=collection_id, hash=f"{place:064x}", variables=variables, steps=[]
         )
         if mood is None:
             await engine.publish(gid, started)
@@ -94,8 +94,8 @@ async def run_job(
             sha256=f"{asset:064x}",
             size=10,
         )
-        made = [StepOutputs(data["steps"][1]["id"], [Output(kind="text", text="x"), output])]
-        await engine.publish(gid, started, GenerationCompleted(**members, outputs=made, gen_in_data=data))
+        outputs = [StepOutputs(data["steps"][1]["id"], [Output(kind="text", text="x"), output])]
+        await engine.publish(gid, started, GenerationCompleted(**members, outputs=outputs, gen_in_data=data))
     if not ended:
         return job_id
     failed = moods.count(None)
@@ -114,11 +114,11 @@ async def until(api: Api, path: str, is_met: Callable[[Answer], bool], user: UUI
 
 async def test_a_visitors_preview_never_becomes_a_token(api: Api, engine: Publisher):
     """Neither by itself, although it ends last, nor by choice: the owner's job is the only one that can be sold."""
-    made = await api.create({"title": "Birds", "data": two_steps(), **SELLABLE, "editions": 2})
-    path = f"/collections/{made['id']}"
-    preview_id = await run_job(engine, made, ["pop", "pop"], 80, job_type=PREVIEW_JOB_TYPE)
-    owners_id = await run_job(engine, made, ["noir", "noir"], 90)
-    await run_job(engine, made, ["pop"], 100, job_type=PREVIEW_JOB_TYPE, ended=False)
+    collection = await api.create({"title": "Birds", "data": two_steps(), **SELLABLE, "editions": 2})
+    path = f"/collections/{collection['id']}"
+    preview_id = await run_job(engine, collection, ["pop", "pop"], 80, job_type=PREVIEW_JOB_TYPE)
+    owners_id = await run_job(engine, collection, ["noir", "noir"], 90)
+    await run_job(engine, collection, ["pop"], 100, job_type=PREVIEW_JOB_TYPE, ended=False)
     await until(api, f"{path}/tokens/2/metadata", lambda answer: answer.status == 200)
     chosen = {"job_id": str(preview_id)}
     refused = await api.put(f"{path}/series", chosen)
@@ -131,10 +131,10 @@ async def test_a_visitors_preview_never_becomes_a_token(api: Api, engine: Publis
 
 async def test_tokens_are_the_artworks_of_the_finished_job_in_its_order(api: Api, engine: Publisher):
     """Failed generations get no number; traits have display names."""
-    made = await api.create({"title": "Birds", "data": two_steps(), **SELLABLE})
-    path = f"/collections/{made['id']}/tokens"
+    collection = await api.create({"title": "Birds", "data": two_steps(), **SELLABLE})
+    path = f"/collections/{collection['id']}/tokens"
     assert (await api.get(f"{path}/1/metadata")).code == (404, "NOT_FOUND")
-    await run_job(engine, made, ["noir", None, "pop"], 70)
+    await run_job(engine, collection, ["noir", None, "pop"], 70)
     first = await until(api, f"{path}/1/metadata", lambda answer: answer.status == 200)
     assert first.data["name"] == "Birds #1"
     assert first.data["image"] == "https://cdn.example/70.png"
@@ -155,18 +155,18 @@ async def test_tokens_are_the_artworks_of_the_finished_job_in_its_order(api: Api
 
 async def test_later_jobs_do_not_change_the_numbers_of_sold_tokens(api: Api, engine: Publisher):
     """A draft's tokens are those of the last job until another one is chosen."""
-    made = await api.create({"data": two_steps(), **SELLABLE})
-    path = f"/collections/{made['id']}/tokens/1/metadata"
+    collection = await api.create({"data": two_steps(), **SELLABLE})
+    path = f"/collections/{collection['id']}/tokens/1/metadata"
     for first_asset in (100, 200):
-        job = await run_job(engine, made, ["noir"], first_asset)
+        job = await run_job(engine, collection, ["noir"], first_asset)
         link = f"https://cdn.example/{first_asset}.png"
         await until(api, path, lambda answer, link=link: answer.status == 200 and answer.data["image"] == link)
-    assert (await api.post(f"/collections/{made['id']}/publish", {"job_id": str(job)})).status == 200
-    await run_job(engine, made, ["pop"], 300)
+    assert (await api.post(f"/collections/{collection['id']}/publish", {"job_id": str(job)})).status == 200
+    await run_job(engine, collection, ["pop"], 300)
     other = await api.create({"data": two_steps(), **SELLABLE})
     await run_job(engine, other, ["pop"], 400)
     await until(api, f"/collections/{other['id']}/tokens/1/metadata", lambda answer: answer.status == 200)
-    await until_finished(api, made["id"], 3)
+    await until_finished(api, collection["id"], 3)
     assert (await api.get(path, None)).data["image"] == "https://cdn.example/200.png"
 
 
@@ -182,7 +182,7 @@ async def until_finished(api: Api, collection_id: str, jobs: int) -> None:
 
 
 async def test_a_file_with_a_cid_has_an_ipfs_uri_over_http(api: Api, engine: Publisher, storage: Publisher):
-    made = await api.create({"data": two_steps(), **SELLABLE})
+    collection = await api.create({"data": two_steps(), **SELLABLE})
     stored = AssetStored(
         asset_id=70,
         user_id=ALICE,
@@ -191,80 +191,84 @@ async def test_a_file_with_a_cid_has_an_ipfs_uri_over_http(api: Api, engine: Pub
         mime_type="image/png",
         size=10,
         sha256=f"{70:064x}",
-        collection_id=UUID(made["id"]),
-        component_id=made["data"]["steps"][1]["id"],
+        collection_id=UUID(collection["id"]),
+        component_id=collection["data"]["steps"][1]["id"],
         cid=CID,
     )
     await storage.publish(UUID(int=70), stored)
-    await run_job(engine, made, ["noir"], 70)
-    path = f"/collections/{made['id']}/tokens/1/metadata"
-    named = await until(api, path, lambda answer: answer.status == 200 and answer.data["image"].startswith("ipfs"))
-    assert named.data["image"] == f"ipfs://{CID}"
+    await run_job(engine, collection, ["noir"], 70)
+    path = f"/collections/{collection['id']}/tokens/1/metadata"
+    metadata = await until(api, path, lambda answer: answer.status == 200 and answer.data["image"].startswith("ipfs"))
+    assert metadata.data["image"] == f"ipfs://{CID}"
 
 
 async def test_published_metadata_needs_no_token_and_a_drafts_is_its_owners(api: Api):
     """The metadata of drafts and archived collections is visible to their owners only."""
-    made = await api.create({"title": "Birds", "data": two_steps(), **SELLABLE})
+    collection = await api.create({"title": "Birds", "data": two_steps(), **SELLABLE})
     receivers = [{"address": EVM, "value": "2.5", "type": "creator"}]
-    await api.post(f"/projects/{made['project_id']}/collections/{made['id']}/receivers", {"receivers": receivers})
-    path = f"/collections/{made['id']}/metadata"
+    await api.post(
+        f"/projects/{collection['project_id']}/collections/{collection['id']}/receivers", {"receivers": receivers}
+    )
+    path = f"/collections/{collection['id']}/metadata"
     assert (await api.get(path)).data["name"] == "Birds"
     assert (await api.get(path, BOB)).code == (await api.get(path, None)).code == (404, "NOT_FOUND")
     wrong = await api.get(path, None, headers={"Authorization": "Bearer nonsense"})
     assert wrong.code == (401, "UNAUTHENTICATED")
-    await api.publish(made)
+    await api.publish(collection)
     view = await api.get(path, None)
     assert view.data["royalties"] == [{"receiver": EVM, "basis_points": 250}]
     assert view.data == (await api.get(f"{path}?raw=true", None)).body == (await api.get(path, BOB)).data
     assert "interfaces" in (await api.get(f"{path}?chain=TEZOS", None)).data
     assert (await api.get(f"{path}?chain=SOLANA", None)).status == 400
-    await api.post(f"/collections/{made['id']}/archive")
+    await api.post(f"/collections/{collection['id']}/archive")
     assert (await api.get(path, None)).code == (404, "NOT_FOUND")
 
 
 async def test_metadata_without_a_chain_is_refused(api: Api):
-    made = await api.create({"title": "Birds"})
-    assert (await api.get(f"/collections/{made['id']}/metadata")).pointers == ["?chain"]
-    assert (await api.get(f"/collections/{made['id']}/metadata?chain=BASE")).data["name"] == "Birds"
+    collection = await api.create({"title": "Birds"})
+    assert (await api.get(f"/collections/{collection['id']}/metadata")).pointers == ["?chain"]
+    assert (await api.get(f"/collections/{collection['id']}/metadata?chain=BASE")).data["name"] == "Birds"
 
 
 async def test_a_refused_publication_has_all_faults(api: Api):
     """One entry per fault, each with its pointer in the collection; nothing is recorded."""
-    made = await api.create({"title": " "})
-    refused = await api.post(f"/collections/{made['id']}/publish")
+    collection = await api.create({"title": " "})
+    refused = await api.post(f"/collections/{collection['id']}/publish")
     assert refused.code == (400, "VALIDATION_FAILED")
     assert refused.pointers == ["/title", "/editions", "/price", "/blockchain", "/job_id"]
-    assert (await api.get(f"/collections/{made['id']}")).data["version"] == made["version"]
+    assert (await api.get(f"/collections/{collection['id']}")).data["version"] == collection["version"]
 
 
 @pytest.mark.parametrize("date", ["2026-01-01T00:00:00", "9999-12-31T23:59:59-23:59", "0001-01-01T00:00:00+23:59"])
 async def test_a_dry_run_has_the_faults_of_publishing(api: Api, date: str):
     """A time without a UTC offset, or one that does not exist in UTC."""
-    made = await api.create({"title": "Birds", **SELLABLE})
-    await api.make_artworks(made)
-    refused = await api.post(f"/collections/{made['id']}/publish", {"publish_date": date})
+    collection = await api.create({"title": "Birds", **SELLABLE})
+    await api.make_artworks(collection)
+    refused = await api.post(f"/collections/{collection['id']}/publish", {"publish_date": date})
     assert (refused.code, refused.pointers) == ((400, "VALIDATION_FAILED"), ["/publish_date"])
-    found = (await api.post(f"/collections/{made['id']}/publish", {"publish_date": date, "dry_run": True})).data
-    assert (found["valid"], [fault["pointer"] for fault in found["faults"]]) == (False, ["/publish_date"])
+    report = (await api.post(f"/collections/{collection['id']}/publish", {"publish_date": date, "dry_run": True})).data
+    assert (report["valid"], [fault["pointer"] for fault in report["faults"]]) == (False, ["/publish_date"])
 
 
 async def test_a_dry_run_has_faults_and_metadata_on_all_chains_and_records_nothing(api: Api):
     body = {"title": "Birds", "data": two_steps(), "editions": 1, "price": "0.0000001", "blockchain": "TEZOS"}
-    made = await api.create(body)
+    collection = await api.create(body)
     receivers = [{"address": TEZOS, "value": "7.5", "type": "creator"}]
-    await api.post(f"/projects/{made['project_id']}/collections/{made['id']}/receivers", {"receivers": receivers})
-    await api.make_artworks(made)
-    head, path = await api.store.head(), f"/collections/{made['id']}/publish"
+    await api.post(
+        f"/projects/{collection['project_id']}/collections/{collection['id']}/receivers", {"receivers": receivers}
+    )
+    await api.make_artworks(collection)
+    head, path = await api.store.head(), f"/collections/{collection['id']}/publish"
     view = (await api.post(f"{path}?dry_run=true")).data
     assert view == (await api.post(path, {"dry_run": True})).data
     assert (view["dry_run"], view["valid"], view["blockchain"]) == (True, False, "TEZOS")
     assert [fault["pointer"] for fault in view["faults"]] == ["/price"]
-    found = {chain: [fault["pointer"] for fault in item["faults"]] for chain, item in view["chains"].items()}
-    assert found == {"ETHEREUM": ["/receivers/0/address"], "BASE": ["/receivers/0/address"], "TEZOS": ["/price"]}
+    pointers = {chain: [fault["pointer"] for fault in item["faults"]] for chain, item in view["chains"].items()}
+    assert pointers == {"ETHEREUM": ["/receivers/0/address"], "BASE": ["/receivers/0/address"], "TEZOS": ["/price"]}
     assert view["chains"]["TEZOS"]["token"]["royalties"] == {"decimals": 4, "shares": {TEZOS: 750}}
     assert view["chains"]["BASE"]["token"]["image"] == view["series"]["pictures"][0]["image"]
     assert await api.store.head() == head
     assert (await api.post(f"{path}?dry_run=true", user=BOB)).code == (404, "NOT_FOUND")
-    await api.put(f"/projects/{made['project_id']}/collections/{made['id']}", {"price": "1"})
+    await api.put(f"/projects/{collection['project_id']}/collections/{collection['id']}", {"price": "1"})
     assert (await api.post(f"{path}?dry_run=true")).data["valid"] is True
     assert (await api.post(path)).data["status"] == "published"

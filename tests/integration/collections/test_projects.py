@@ -8,29 +8,29 @@ from tests.support.apps.collections import Api
 
 async def test_a_project_is_created_and_listed(api: Api):
     """With the documented members, for its user only."""
-    made = await api.post("/projects", {"name": "Birds"})
-    assert made.status == 201
-    assert set(made.data) == {"id", "name", "user_id", "is_default", "version", "created_at"}
-    assert (made.data["name"], made.data["user_id"], made.data["is_default"]) == ("Birds", str(ALICE), False)
-    assert (await api.get("/projects")).data == [made.data]
+    answer = await api.post("/projects", {"name": "Birds"})
+    assert answer.status == 201
+    assert set(answer.data) == {"id", "name", "user_id", "is_default", "version", "created_at"}
+    assert (answer.data["name"], answer.data["user_id"], answer.data["is_default"]) == ("Birds", str(ALICE), False)
+    assert (await api.get("/projects")).data == [answer.data]
     assert (await api.get("/projects", BOB)).data == []
 
 
 async def test_concurrent_creations_create_one_default_project(api: Api):
     """Twenty concurrent first collections of a user are in one project."""
-    made = await asyncio.gather(*(api.create() for _ in range(20)))
+    collections = await asyncio.gather(*(api.create() for _ in range(20)))
     (project,) = (await api.get("/projects")).data
     assert project["is_default"]
     assert project["name"] == "Default"
-    assert {item["project_id"] for item in made} == {project["id"]}
-    assert len({item["id"] for item in made}) == 20
+    assert {item["project_id"] for item in collections} == {project["id"]}
+    assert len({item["id"] for item in collections}) == 20
 
 
 async def test_untitled_projects_are_numbered(api: Api):
     """Also by concurrent requests."""
-    made = await asyncio.gather(*(api.post("/projects/untitled") for _ in range(5)))
+    answers = await asyncio.gather(*(api.post("/projects/untitled") for _ in range(5)))
     names = {"Untitled", *(f"Untitled {number}" for number in range(2, 6))}
-    assert {item.data["name"] for item in made} == names
+    assert {item.data["name"] for item in answers} == names
     assert (await api.post("/projects/untitled")).data["name"] == "Untitled 6"
     assert (await api.post("/projects/untitled", user=BOB)).data["name"] == "Untitled"
 
@@ -46,15 +46,15 @@ async def test_repeated_requests_are_idempotent(api: Api):
 
 async def test_the_next_page_begins_where_the_last_one_ended(api: Api):
     """Every project once, in the order of their creation."""
-    made = [(await api.post("/projects", {"name": f"P{number}"})).data for number in range(5)]
-    seen, query = [], "?limit=2"
+    projects = [(await api.post("/projects", {"name": f"P{number}"})).data for number in range(5)]
+    items, query = [], "?limit=2"
     while True:
         page = await api.get(f"/projects{query}")
-        seen += page.data
+        items += page.data
         if page.body["next_cursor"] is None:
             break
         query = f"?limit=2&cursor={page.body['next_cursor']}"
-    assert seen == made
+    assert items == projects
 
 
 async def test_a_project_needs_a_name(api: Api):

@@ -14,20 +14,20 @@ async def test_rebuilt_tables_equal_the_live_ones(api: Api):
         who = {"user": user}
         data = two_steps() | {"numbers": [1e300, 1e-9, 1.0, -0.0, 9223372036854775807]}
         body = {"title": "Birds", "data": data, "images": data["numbers"], "price": "0.000000000000000001"}
-        made = await api.create(body, **who)
-        path = f"/projects/{made['project_id']}/collections/{made['id']}"
-        collection = f"/collections/{made['id']}"
+        collection = await api.create(body, **who)
+        path = f"/projects/{collection['project_id']}/collections/{collection['id']}"
+        address = f"/collections/{collection['id']}"
         answers = [
-            await api.put(path, {"title": "Fish", "data": made["data"] | {"more": True}}, **who),
+            await api.put(path, {"title": "Fish", "data": collection["data"] | {"more": True}}, **who),
             await api.put(path, {"description": "Many", "editions": 1, "blockchain": "BASE"}, **who),
             await api.post(f"{path}/receivers", {"receivers": [{"address": EVM, "value": 5, "type": "x"}]}, **who),
-            await api.put(f"{collection}/preview", {"enabled": True, "is_remixable": True}, **who),
-            await api.post(f"{collection}/remix", {}, ALICE),
-            await api.post(f"{collection}/current", **who),
-            await api.put(f"{collection}/series", {"job_id": str((await api.make_artworks(made, **who))[0])}, **who),
-            await api.publish(made, {"publish_date": "2999-01-01T00:00:00Z"}, **who),
-            await api.post(f"{collection}/publish", **who),
-            await api.post(f"{collection}/archive", **who),
+            await api.put(f"{address}/preview", {"enabled": True, "is_remixable": True}, **who),
+            await api.post(f"{address}/remix", {}, ALICE),
+            await api.post(f"{address}/current", **who),
+            await api.put(f"{address}/series", {"job_id": str((await api.make_artworks(collection, **who))[0])}, **who),
+            await api.publish(collection, {"publish_date": "2999-01-01T00:00:00Z"}, **who),
+            await api.post(f"{address}/publish", **who),
+            await api.post(f"{address}/archive", **who),
             await api.post("/projects/untitled", **who),
         ]
         assert [answer.status for answer in answers if answer.status >= 300] == []

@@ -33,8 +33,8 @@ async def test_a_scheduled_publication_survives_restarts_and_happens_once(databa
     clock = Clock()
     due = NOON + timedelta(hours=1)
     async with collections_service(database, nats_url, tmp_path, clock=clock) as api:
-        made = await api.create(SELLABLE)
-        scheduled = await api.publish(made, {"publish_date": "2030-01-01T14:00:00+01:00"})
+        collection = await api.create(SELLABLE)
+        scheduled = await api.publish(collection, {"publish_date": "2030-01-01T14:00:00+01:00"})
         assert (scheduled.data["status"], scheduled.data["scheduled_for"]) == ("draft", "2030-01-01T13:00:00Z")
         assert (await api.get("/collections", BOB)).data == []
     clock.now = due + timedelta(days=2)
@@ -42,14 +42,14 @@ async def test_a_scheduled_publication_survives_restarts_and_happens_once(databa
         collections_service(database, nats_url, tmp_path, clock=clock) as api,
         collections_service(database, nats_url, tmp_path, clock=clock),
     ):
-        view = await published(api, made)
+        view = await published(api, collection)
         assert (view["publish_date"], view["scheduled_for"]) == ("2030-01-01T13:00:00Z", None)
 
         async def listed() -> list[str]:
             return [item["id"] for item in (await api.get("/collections", BOB)).data]
 
         # Whichever replica published it: the lists of the other one may be a moment behind.
-        assert await eventually(listed, "the collection to be listed") == [made["id"]]
+        assert await eventually(listed, "the collection to be listed") == [collection["id"]]
         recorded = [event.type for event in await api.store.read_all()]
         assert recorded.count("collection_published.v1") == 1
 
@@ -80,17 +80,17 @@ async def test_collections_that_stay_due_do_not_block_others(database, nats_url,
 
 async def test_a_schedule_is_called_off(database, nats_url, tmp_path):
     async with collections_service(database, nats_url, tmp_path, clock=Clock()) as api:
-        made = await api.create(SELLABLE)
-        path = f"/collections/{made['id']}/publish"
-        assert (await api.publish(made, {"publish_date": "2030-01-02T00:00:00Z"})).status == 200
+        collection = await api.create(SELLABLE)
+        path = f"/collections/{collection['id']}/publish"
+        assert (await api.publish(collection, {"publish_date": "2030-01-02T00:00:00Z"})).status == 200
         assert (await api.send("POST", path, BOB)).code == (404, "NOT_FOUND")
         called_off = await api.send("DELETE", path)
         assert (called_off.data["status"], called_off.data["scheduled_for"]) == ("draft", None)
 
 
 async def test_invalid_times_are_refused(api: Api):
-    made = await api.create(SELLABLE)
+    collection = await api.create(SELLABLE)
     for date in ("tomorrow", "2030-01-01", "2030-01-01T12:00:00", 5):
-        refused = await api.post(f"/collections/{made['id']}/publish", {"publish_date": date})
+        refused = await api.post(f"/collections/{collection['id']}/publish", {"publish_date": date})
         assert refused.code == (400, "VALIDATION_FAILED")
         assert refused.pointers == ["/publish_date"]

@@ -8,35 +8,35 @@ OPEN = {"enabled": True, "max_generations": 5, "is_remixable": True, "paid_by": 
 
 
 async def opened(api: Api, **preview):
-    made = await api.create({"title": "Birds", "description": "Many", "data": two_steps()})
-    answer = await api.put(f"/collections/{made['id']}/preview", OPEN | preview)
+    collection = await api.create({"title": "Birds", "description": "Many", "data": two_steps()})
+    answer = await api.put(f"/collections/{collection['id']}/preview", OPEN | preview)
     assert answer.data["preview"] == OPEN | preview
-    return made
+    return collection
 
 
 async def test_the_feed_has_collections_with_an_open_preview(api: Api):
     """Without a token, with the variables that a visitor may set, and without `data`."""
-    made = await opened(api)
+    collection = await opened(api)
     await api.create({"title": "Closed"})
     (item,) = (await api.get("/feed", None)).data
-    assert (item["id"], item["title"], item["is_remixable"]) == (made["id"], "Birds", True)
+    assert (item["id"], item["title"], item["is_remixable"]) == (collection["id"], "Birds", True)
     assert item["project"] == {"name": "Default", "user_id": str(ALICE)}
     assert item["variables"] == [{"name": "style", "type": "pick", "description": None, "options": ["Noir"]}]
     assert "data" not in item
     assert (item["max_generations"], item["paid_by"]) == (5, "owner")
-    assert (await api.get(f"/collections/{made['id']}/public", None)).data["data"] is None
+    assert (await api.get(f"/collections/{collection['id']}/public", None)).data["data"] is None
 
 
 async def test_a_collection_with_a_closed_preview_is_not_in_the_feed(api: Api):
-    made = await opened(api)
-    await api.put(f"/collections/{made['id']}/preview", {"enabled": False})
+    collection = await opened(api)
+    await api.put(f"/collections/{collection['id']}/preview", {"enabled": False})
     assert (await api.get("/feed")).data == []
-    assert (await api.get(f"/collections/{made['id']}", BOB)).code == (404, "NOT_FOUND")
+    assert (await api.get(f"/collections/{collection['id']}", BOB)).code == (404, "NOT_FOUND")
 
 
 async def test_an_invalid_preview_is_refused(api: Api):
-    made = await api.create()
-    path = f"/collections/{made['id']}/preview"
+    collection = await api.create()
+    path = f"/collections/{collection['id']}/preview"
     for body, pointer in (
         ({"max_generations": 0}, "/max_generations"),
         ({"enabled": "yes"}, "/enabled"),
@@ -84,21 +84,21 @@ async def test_a_remix_in_custody_is_transferred(api: Api):
     refused = await api.post(path, {"is_custodial": True, "social_org": "myspace", "social_identifier": "carol"})
     assert refused.pointers == ["/social_org"]
     assert (await api.post(path, {"is_custodial": True})).pointers == ["/social_org", "/social_identifier"]
-    kept = (await api.post(path, {"is_custodial": True, "social_org": "lens", "social_identifier": "carol"})).data
-    assert (kept["is_custodial"], kept["social_org"], kept["social_identifier"]) == (True, "lens", "carol")
-    handed = (await api.post(f"/collections/{kept['id']}/custody", {"user_id": str(BOB)})).data
+    remix = (await api.post(path, {"is_custodial": True, "social_org": "lens", "social_identifier": "carol"})).data
+    assert (remix["is_custodial"], remix["social_org"], remix["social_identifier"]) == (True, "lens", "carol")
+    handed = (await api.post(f"/collections/{remix['id']}/custody", {"user_id": str(BOB)})).data
     assert (handed["user_id"], handed["is_custodial"], handed["social_org"]) == (str(BOB), False, None)
     (project,) = (await api.get("/projects", BOB)).data
     assert handed["project_id"] == project["id"]
-    assert (await api.get(f"/collections/{kept['id']}")).code == (404, "NOT_FOUND")
-    assert (await api.get(f"/collections/{kept['id']}", BOB)).data == handed
-    again = await api.post(f"/collections/{kept['id']}/custody", {"user_id": str(ALICE)}, BOB)
+    assert (await api.get(f"/collections/{remix['id']}")).code == (404, "NOT_FOUND")
+    assert (await api.get(f"/collections/{remix['id']}", BOB)).data == handed
+    again = await api.post(f"/collections/{remix['id']}/custody", {"user_id": str(ALICE)}, BOB)
     assert again.code == (409, "CONFLICT")
 
 
 async def test_receivers_share_the_sales(api: Api):
-    made = await api.create({"blockchain": "BASE"})
-    path = f"/projects/{made['project_id']}/collections/{made['id']}/receivers"
+    collection = await api.create({"blockchain": "BASE"})
+    path = f"/projects/{collection['project_id']}/collections/{collection['id']}/receivers"
     body = {"receivers": [{"address": EVM.lower(), "value": 97.5, "type": "creator"}]}
     assert (await api.post(path, body)).data["receivers"] == [{"address": EVM, "value": "97.5", "type": "creator"}]
     body["receivers"].append({"address": "tz1VSUr8wwNhLAzempoch5d6hLRiTh8Cjcjb", "value": "3", "type": "x"})

@@ -29,11 +29,11 @@ async def test_a_creation_is_one_append(api: Api, monkeypatch: pytest.MonkeyPatc
 
 
 async def test_a_collection_is_read_with_one_statement(api: Api, monkeypatch: pytest.MonkeyPatch):
-    made = await api.create({"data": two_steps()})
-    path = f"/collections/{made['id']}"
-    assert (await api.get(path)).data == made
+    collection = await api.create({"data": two_steps()})
+    path = f"/collections/{collection['id']}"
+    assert (await api.get(path)).data == collection
     sent = statements(monkeypatch)
-    assert (await api.get(path)).data == made
+    assert (await api.get(path)).data == collection
     assert (await api.get(path, user=BOB)).code == (404, "NOT_FOUND")
     assert sent.of(STREAM) == 2
     assert sent.of(OF_COLLECTIONS) == 0
@@ -59,11 +59,15 @@ async def test_drawing_artworks_of_a_cached_series_reads_no_stream(api: Api, mon
 
 async def test_lists_and_single_collections_are_equal(api: Api):
     """A list is read from a table, a single collection from its state: equal after every kind of change."""
-    made = await api.create({"title": "Tides", "data": two_steps(), **SELLABLE})
-    await api.make_artworks(made)
-    path, folder = f"/collections/{made['id']}", f"/projects/{made['project_id']}/collections"
+    collection = await api.create({"title": "Tides", "data": two_steps(), **SELLABLE})
+    await api.make_artworks(collection)
+    path, folder = f"/collections/{collection['id']}", f"/projects/{collection['project_id']}/collections"
     changes: list[tuple[str, str, Any]] = [
-        ("PUT", f"{folder}/{made['id']}", {"title": "Ebb", "description": "gone", "images": [{"url": "https://a/b"}]}),
+        (
+            "PUT",
+            f"{folder}/{collection['id']}",
+            {"title": "Ebb", "description": "gone", "images": [{"url": "https://a/b"}]},
+        ),
         ("PUT", f"{path}/preview", {"enabled": True, "max_generations": 5, "is_remixable": True}),
         ("POST", f"{path}/current", None),
         ("POST", f"{path}/archive", None),
@@ -72,13 +76,13 @@ async def test_lists_and_single_collections_are_equal(api: Api):
         ("DELETE", f"{path}/publish", None),
     ]
     for method, where, body in changes:
-        answered = await api.send(method, where, ALICE, json=body)
-        assert answered.status in {200, 204}, answered.body
+        response = await api.send(method, where, ALICE, json=body)
+        assert response.status in {200, 204}, response.body
         one = (await api.get(path)).data
         archived = "?archived=true" if one["archived"] else ""
         (listed,) = (await api.get(folder + archived)).data
         assert {**listed, "data": one["data"]} == one, (method, where)
-        if answered.status == 200:
-            answer = {name: value for name, value in answered.data.items() if name not in {"series", "warnings"}}
+        if response.status == 200:
+            answer = {name: value for name, value in response.data.items() if name not in {"series", "warnings"}}
             assert answer == one, (method, where)
     assert one["is_current"]

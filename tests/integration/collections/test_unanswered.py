@@ -54,6 +54,6 @@ async def test_an_append_without_an_answer_may_have_been_done(database: str, nat
                 assert "it may have been done or not" in refused.body["detail"]
                 assert "under the same Idempotency-Key" in refused.body["detail"]
                 assert refused.headers["Retry-After"]
-                made = await eventually(lambda: made_again(api), "the repeated command to be answered")
+                answer = await eventually(lambda: made_again(api), "the repeated command to be answered")
                 events = sql.execute("select distinct stream_id from events where type like 'collection_created%'")
-                assert [str(stream) for (stream,) in events] == [made.data["id"]]
+                assert [str(stream) for (stream,) in events] == [answer.data["id"]]

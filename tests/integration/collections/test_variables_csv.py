@@ -7,8 +7,8 @@ from tests.support.apps.collections import Api, two_steps
 
 async def test_a_table_of_variables_is_accepted_back(api: Api):
     """The same table changes nothing; another one is an edit."""
-    made = await api.create({"data": two_steps()})
-    path = f"/collections/{made['id']}/variables.csv"
+    collection = await api.create({"data": two_steps()})
+    path = f"/collections/{collection['id']}/variables.csv"
     table = await api.text(path)
     assert table.splitlines() == [
         "name,type,value_type,lock_value,test_value,value,display_name,weight,more",
@@ -19,14 +19,14 @@ async def test_a_table_of_variables_is_accepted_back(api: Api):
     assert (unchanged.status, unchanged.headers["etag"]) == (204, '"2"')
     more = table + ",,,,,pop,Pop,3,\r\n"
     assert (await api.send("PUT", path, data=more.encode(), headers=csv)).headers["etag"] == '"3"'
-    (variable,) = (await api.get(f"/collections/{made['id']}")).data["data"]["variables"]
+    (variable,) = (await api.get(f"/collections/{collection['id']}")).data["data"]["variables"]
     assert variable["value"] == {"display_names": ["Noir", "Pop"], "values": ["noir", "pop"], "weights": [1, 3]}
     assert await api.text(path) == more
 
 
 async def test_invalid_tables_are_refused_and_change_nothing(api: Api):
-    made = await api.create({"data": two_steps()})
-    path, csv = f"/collections/{made['id']}/variables.csv", {"Content-Type": "text/csv"}
+    collection = await api.create({"data": two_steps()})
+    path, csv = f"/collections/{collection['id']}/variables.csv", {"Content-Type": "text/csv"}
     head = await api.store.head()
     for table, pointers in (
         (b"name,colour\n", ["/1"]),
@@ -45,8 +45,8 @@ async def test_invalid_tables_are_refused_and_change_nothing(api: Api):
 
 async def test_a_text_of_any_accepted_length_is_returned(api: Api):
     """Longer than the csv module's default of 131,072 characters; the collection's own bound applies."""
-    made = await api.create({"data": two_steps()})
-    path, csv = f"/collections/{made['id']}/variables.csv", {"Content-Type": "text/csv"}
+    collection = await api.create({"data": two_steps()})
+    path, csv = f"/collections/{collection['id']}/variables.csv", {"Content-Type": "text/csv"}
     before = await api.text(path)
     for length in (131_072, 131_073, 400_000):
         table = before + f"long,text,,,,{'x' * length},,,\r\n"

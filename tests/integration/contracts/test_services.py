@@ -37,9 +37,9 @@ class Service(msgspec.Struct, frozen=True):
 
 @pytest.fixture(scope="module")
 def database_urls(servers: Servers) -> Iterator[dict[str, str]]:
-    made = {name: servers.create_database() for name in SERVICES}
-    yield made
-    for dsn in made.values():
+    urls = {name: servers.create_database() for name in SERVICES}
+    yield urls
+    for dsn in urls.values():
         servers.drop_database(dsn)
 
 
@@ -48,12 +48,12 @@ async def services(
     database_urls: dict[str, str], tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[dict[str, Service]]:
     """All of them, each built once."""
-    found = {}
+    services_by_name = {}
     async with AsyncExitStack() as stack:
         for name, url in database_urls.items():
             runtime, parts = await stack.enter_async_context(built(name, url, tmp_path_factory.mktemp(name)))
-            found[name] = Service(list(parts.consumers), await openapi(runtime, parts))
-        yield found
+            services_by_name[name] = Service(list(parts.consumers), await openapi(runtime, parts))
+        yield services_by_name
 
 
 def asyncapi(service: str, *options: str) -> str:
@@ -77,11 +77,11 @@ def test_consumers_take_events_that_exist(name: str, services: dict[str, Service
 
 def test_a_consumer_s_name_is_its_own(services: dict[str, Service]) -> None:
     """It is a durable's name on the broker, where all services meet, and says its service and its version."""
-    names = Counter(consumer.name for service in services.values() for consumer in service.consumers)
+    names = Counter(consumer.name for owner in services.values() for consumer in owner.consumers)
     assert not [name for name, count in names.items() if count > 1]
-    for service, made in services.items():
-        for consumer in made.consumers:
-            assert consumer.name.startswith(f"{service}-"), consumer.name
+    for owner, service in services.items():
+        for consumer in service.consumers:
+            assert consumer.name.startswith(f"{owner}-"), consumer.name
             assert consumer.name.rpartition("-v")[2].isdecimal(), consumer.name
 
 

@@ -174,26 +174,26 @@ async def test_a_read_table_and_its_rebuild(store: EventStore, thing: UUID) -> N
 
 async def test_a_process(store: EventStore) -> None:
     """Reacts to each."""
-    seen = Seen()
-    async with background(ProcessRunner(store, Process("named-v1", (Named,), seen), "things").run):
-        await eventually(lambda: len(seen) == 3, "all are reacted to")
-    assert said(seen) == ALL
+    handler = Seen()
+    async with background(ProcessRunner(store, Process("named-v1", (Named,), handler), "things").run):
+        await eventually(lambda: len(handler) == 3, "all are reacted to")
+    assert said(handler) == ALL
 
 
 async def test_a_consumer_in_another_service(
     first: str, thing: UUID, nats_url: str, databases: Callable[..., str]
 ) -> None:
     """Whether a message was published by the release that stored the event, or by a later one."""
-    seen = Seen()
+    handler = Seen()
     async with EventStore.open(first, Codec.of(FIRST)) as old:
         relay = Relay(old, "things", nats_url)
         async with background(relay.run):
             await eventually(lambda: relay.published >= 2, "the first release has published what it stored")
     async with history_of_three(first, thing) as store, EventStore.open(databases(), Codec(())) as service:
-        runner = ConsumerRunner(service, Consumer("reader-v1", "things", (Named,), seen, TODAY), nats_url)
+        runner = ConsumerRunner(service, Consumer("reader-v1", "things", (Named,), handler, TODAY), nats_url)
         async with background(Relay(store, "things", nats_url).run, runner.run):
-            await eventually(lambda: len(seen) == 3, "all are handled")
-    assert said(seen) == ALL
+            await eventually(lambda: len(handler) == 3, "all are handled")
+    assert said(handler) == ALL
 
 
 async def test_emprops_events(store: EventStore, thing: UUID, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -246,17 +246,17 @@ class TestOfANewerRelease:
         self, store: EventStore, nats_url: str, databases: Callable[..., str]
     ) -> None:
         """It waits for a release that can read it, and an operator's retry."""
-        seen = Seen()
+        handler = Seen()
         async with (
             EventStore.open(store.dsn, Codec.of(Language((NamedV1, NamedV2, Named, NamedV4, Grown)))) as newer,
             EventStore.open(databases(), Codec(())) as service,
         ):
-            runner = ConsumerRunner(service, Consumer("reader-v1", "things", (Named,), seen, TODAY), nats_url)
+            runner = ConsumerRunner(service, Consumer("reader-v1", "things", (Named,), handler, TODAY), nats_url)
             async with background(Relay(newer, "things", nats_url).run, runner.run), service.pool.connection() as c:
-                await eventually(lambda: len(seen) == 3, "those before it are handled")
+                await eventually(lambda: len(handler) == 3, "those before it are handled")
                 [parked] = await eventually(lambda: operator_actions.list_parked(c), "it is parked")
                 assert (parked.type, parked.error) == (
                     "thing_named.v4",
                     "this release knows no event of type thing_named.v4",
                 )
-        assert said(seen) == ALL
+        assert said(handler) == ALL

@@ -88,14 +88,14 @@ async def test_known_without_anything_in_the_tables(database: str):
         await assert_known(runtime)
 
 
-@pytest.mark.parametrize("seen", range(1, len(LIFE)))
-async def test_known_from_tables_that_have_seen_a_part(database: str, seen: int):
+@pytest.mark.parametrize("count", range(1, len(LIFE)))
+async def test_known_from_tables_that_have_seen_a_part(database: str, count: int):
     """Wherever the projector stopped: a hold is held in its table, and resolved in the account's last events."""
     async with replica(database, projecting=True) as runtime:
-        assert await runtime.projector.caught_up(await lived(runtime, seen))
+        assert await runtime.projector.caught_up(await lived(runtime, count))
     async with replica(database) as runtime:
         handlers = CommandHandlers(runtime.store, lambda: NOW)
-        for command in LIFE[seen:]:
+        for command in LIFE[count:]:
             await handlers.handle(command, context())
         await assert_known(runtime)
 

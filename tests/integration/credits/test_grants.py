@@ -16,11 +16,11 @@ async def test_a_user_without_credits_has_zeros(api: Api):
 
 
 async def test_a_grant_is_in_the_balance_when_it_is_answered(api: Api):
-    given = await api.give(
+    grant = await api.give(
         "12.5", source="stripe", priority=3, expires_at="2100-01-01T00:00:00+02:00", external_id="pi_1"
     )
-    assert UUID(given.pop("id"))
-    assert given == {
+    assert UUID(grant.pop("id"))
+    assert grant == {
         "user_id": str(ALICE),
         "amount": Decimal("12.5"),
         "source": "stripe",

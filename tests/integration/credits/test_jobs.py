@@ -155,11 +155,11 @@ async def test_the_ledger_explains_every_balance(api: Api, generation: Publisher
         job, requested(job, 2 * CREDIT), JobPartiallyCompleted(job, ALICE, captured=500_000, failed=3)
     )
     await api.settled(("2.5", "0", "0.5"))
-    found = [
+    entries = [
         (entry["kind"], entry["amount"], entry["balance_after"], entry["job_id"])
         for entry in (await api.get("/credits/entries")).data
     ]
-    assert found == [
+    assert entries == [
         ("released", Decimal("1.5"), Decimal("2.5"), str(job)),
         ("captured", Decimal("0.5"), 1, str(job)),
         ("held", 2, 1, str(job)),

@@ -110,8 +110,8 @@ async def test_what_expired_is_not_in_the_balance_even_before_the_ledger_records
         assert (await Queries(runtime.store).balance(ALICE, later)).available * 1_000_000 == 5
         handled = await handlers.handle(PlaceHold(ALICE, uuid4(), 1, later), context())
         assert await runtime.projector.caught_up(handled.position)
-        found = await Queries(runtime.store).balance(ALICE, later)
-        assert (found.available * 1_000_000, found.held * 1_000_000) == (4, 1)
+        balance = await Queries(runtime.store).balance(ALICE, later)
+        assert (balance.available * 1_000_000, balance.held * 1_000_000) == (4, 1)
 
 
 @pytest.mark.parametrize("projection", SERVICE.projections, ids=lambda projection: projection.name)

@@ -88,8 +88,8 @@ async def asked(api: Api, collection: dict[str, Any], job: UUID) -> Any:
 
 async def until(api: Api, path: str, status: str) -> Any:
     async def look() -> Any:
-        found = (await api.get(path)).data
-        return found if found["status"] == status else None
+        package = (await api.get(path)).data
+        return package if package["status"] == status else None
 
     return await eventually(look, f"{path} to be {status}")
 
@@ -142,29 +142,29 @@ async def test_a_package_has_the_tokens_of_the_series(collections: Api, generati
     collection, job = await a_finished_job(collections, generating, storing)
     await asked(collections, collection, job)
     path = f"/collections/{collection['id']}"
-    made = [token["gid"] for token in (await collections.get(f"{path}/tokens")).data]
-    await collections.put(f"{path}/series", {"job_id": str(job), "generations": made[::-1]})
+    gids = [token["gid"] for token in (await collections.get(f"{path}/tokens")).data]
+    await collections.put(f"{path}/series", {"job_id": str(job), "generations": gids[::-1]})
     fields = {"blockchain": "BASE", "editions": 2, "price": "0"}
     await collections.put(f"/projects/{collection['project_id']}{path}", fields)
     other, _ = await collections.make_artworks(collection)
     published = await collections.post(f"{path}/publish")
-    assert [each["gid"] for each in published.data["series"]["pictures"]] == made[::-1]
+    assert [picture["gid"] for picture in published.data["series"]["pictures"]] == gids[::-1]
     answer = await asked(collections, collection, job)
     (part,), _ = await listed(collections, answer.data["id"])
-    assert [(each.token, str(each.gid)) for each in part.artworks] == [(1, made[1]), (2, made[0])]
+    assert [(artwork.token, str(artwork.gid)) for artwork in part.artworks] == [(1, gids[1]), (2, gids[0])]
     tokens = (await collections.get(f"{path}/tokens", None)).data
-    assert [token["gid"] for token in tokens] == made[::-1]
+    assert [token["gid"] for token in tokens] == gids[::-1]
     refused = await collections.post(f"{path}/packages", {"job_id": str(other)})
     assert refused.refusal == (409, "CONFLICT", ["/job_id"])
 
 
 async def test_a_stored_package_has_its_manifest(collections: Api, generating: Publisher, storing: Publisher):
     collection, job = await a_finished_job(collections, generating, storing)
-    made = (await asked(collections, collection, job)).data
-    parts, request = await listed(collections, made["id"])
+    new_package = (await asked(collections, collection, job)).data
+    parts, request = await listed(collections, new_package["id"])
     stored = delivered(parts, request)
     await storing.publish(uuid4(), stored)
-    path = f"/collections/{collection['id']}/packages/{made['id']}"
+    path = f"/collections/{collection['id']}/packages/{new_package['id']}"
     package = await until(collections, path, "stored")
     assert (package["root"], package["asset_id"], package["size"]) == (stored.root, 900, 5000)
     assert package["url"] == "https://edge.test/assets/900/content"
@@ -184,14 +184,14 @@ async def test_a_failure_or_changed_metadata_allows_another_attempt(
 ):
     """Otherwise a repeated request changes nothing."""
     collection, job = await a_finished_job(collections, generating, storing)
-    made = (await asked(collections, collection, job)).data
-    assert (await asked(collections, collection, job)).data == made
-    path = f"/collections/{collection['id']}/packages/{made['id']}"
-    await storing.publish(uuid4(), PackageFailed(UUID(made["id"]), 1, "An artwork is lost"))
+    first = (await asked(collections, collection, job)).data
+    assert (await asked(collections, collection, job)).data == first
+    path = f"/collections/{collection['id']}/packages/{first['id']}"
+    await storing.publish(uuid4(), PackageFailed(UUID(first["id"]), 1, "An artwork is lost"))
     assert (await until(collections, path, "failed"))["reason"] == "An artwork is lost"
     second = (await asked(collections, collection, job)).data
-    assert (second["id"], second["status"], second["attempt"], second["reason"]) == (made["id"], "requested", 2, None)
-    late, current = [delivered(*await listed(collections, made["id"])) for _ in range(2)]
+    assert (second["id"], second["status"], second["attempt"], second["reason"]) == (first["id"], "requested", 2, None)
+    late, current = [delivered(*await listed(collections, first["id"])) for _ in range(2)]
     await storing.publish(uuid4(), msgspec.structs.replace(late, attempt=1, root="late"))
     await storing.publish(uuid4(), current)
     assert (await until(collections, path, "stored"))["root"] == current.root
@@ -217,7 +217,7 @@ async def test_invalid_requests_are_refused_and_not_recorded(
     assert (await collections.get(f"{path}/{uuid4()}")).code == (404, "NOT_FOUND")
     assert await collections.store.head() == head
     running = uuid4()
-    begun = JobRequested(
+    event = JobRequested(
         job_id=running,
         name="Tides",
         job_type="collection_generation",
@@ -230,7 +230,7 @@ async def test_invalid_requests_are_refused_and_not_recorded(
         generations=[RequestedGeneration(uuid4(), "ab" * 32, 1)],
         quoted=1,
     )
-    await generating.publish(running, begun)
+    await generating.publish(running, event)
 
     async def known() -> Any:
         answer = await collections.post(path, {"job_id": str(running)})

@@ -29,8 +29,8 @@ def file_store(folder: Path, logs: Path) -> Iterator[Bucket]:
 
     def prepare() -> None:
         spec.prepare()
-        known = json.loads(identities(server.access_key, server.secret_key))
-        (folder / CONFIGURATION / "s3.json").write_text(json.dumps({"identities": [*known["identities"], READER]}))
+        document = json.loads(identities(server.access_key, server.secret_key))
+        (folder / CONFIGURATION / "s3.json").write_text(json.dumps({"identities": [*document["identities"], READER]}))
 
     with running(dataclasses.replace(spec, prepare=prepare), logs):
         bucket = Bucket(S3(server.endpoint, server.access_key, server.secret_key), "files")

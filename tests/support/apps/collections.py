@@ -55,9 +55,11 @@ class Api(Client):
         for place, gid in enumerate(gids):
             hash_, path = f"{gid.int:064x}", f"generations/{gid}.png"
             file = ArtworkFile(place + 1, f"https://cdn.example/{gid}.png", path, mime_type, hash_, 10)
-            drawn = ArtworkDrawn(gid, job_id, collection_id, user, place, hash_, {})
-            made = ArtworkMade(gid, job_id, collection_id, [], [file])
-            artworks.append(StreamAppend(gid, 0, [drawn, made]))
+            events = [
+                ArtworkDrawn(gid, job_id, collection_id, user, place, hash_, {}),
+                ArtworkMade(gid, job_id, collection_id, [], [file]),
+            ]
+            artworks.append(StreamAppend(gid, 0, events))
         for first in range(0, count, 200):
             await self.store.append(artworks[first : first + 200], Context(uuid4(), "test"))
         finished = SeriesFinished(job_id, collection_id, count)

@@ -45,10 +45,10 @@ class Api(Client):
         balance = (await self.get("/credits", user)).data
         return tuple(Decimal(balance[name]) for name in ("available", "held", "spent"))  # type: ignore[return-value]  # of three
 
-    async def settled(self, wanted: tuple[str, str, str], user: UUID = ALICE) -> None:
-        """Waits until the balance is what is wanted."""
-        expected = tuple(map(Decimal, wanted))
-        await eventually(lambda: self._is(expected, user), f"the balance of {user} to become {wanted}")
+    async def settled(self, amounts: tuple[str, str, str], user: UUID = ALICE) -> None:
+        """Waits until the balance has these amounts: available, held and spent."""
+        expected = tuple(map(Decimal, amounts))
+        await eventually(lambda: self._is(expected, user), f"the balance of {user} to become {amounts}")
 
     async def _is(self, expected: tuple[Decimal, ...], user: UUID) -> bool:
         return await self.balance(user) == expected

@@ -145,10 +145,12 @@ async def generation_service(
         yield Api(url, issuer, session, service)
 
 
-async def created(collections: Publisher, written: dict[str, Any], user: UUID = ALICE, title: str = "Foxes") -> UUID:
+async def created(
+    collections: Publisher, instructions: dict[str, Any], user: UUID = ALICE, title: str = "Foxes"
+) -> UUID:
     """A collection, by the `collection_created` of the collections service."""
     collection = uuid4()
-    event = CollectionCreated(collection, PROJECT, user, title, "", written)
+    event = CollectionCreated(collection, PROJECT, user, title, "", instructions)
     preview = PreviewCreated(collection, enabled=False, max_generations=3, is_remixable=False)
     ANSWERED[collection] = await collections.publish(collection, event, preview)
     return collection

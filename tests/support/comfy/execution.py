@@ -59,7 +59,7 @@ class Run:
         self.last: tuple[str, dict[str, Any]] = ("", {})
 
     async def run(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        job, shown, outputs = self._job, self._comfy.shown, {}
+        job, outputs_by_key, outputs = self._job, self._comfy.shown, {}
         await self._say("execution_start", {})
         needed = list(dict.fromkeys(node for end in job.outputs for node in self._order(end)))
         cached = [node for node in needed if self._key(node) in self._comfy.cache]
@@ -75,8 +75,8 @@ class Run:
                     self._executed.append(node_id)
                 self._values[node_id] = self._comfy.cache[key]
                 if isinstance(self._values[node_id], Made):
-                    outputs[node_id] = shown[key] if key in shown else self._shown(node_id)
-                    shown[key] = outputs[node_id]
+                    outputs[node_id] = outputs_by_key[key] if key in outputs_by_key else self._shown(node_id)
+                    outputs_by_key[key] = outputs[node_id]
                     await self._send("executed", {"node": node_id, "output": outputs[node_id]})
             self._end("execution_success", {})
         except Interrupted as at:
@@ -119,25 +119,25 @@ class Run:
 
     def _made(self, node_id: str) -> Any:
         node = self._job.graph[node_id]
-        given = {k: self._values[v[0]] if isinstance(v, list) else v for k, v in node["inputs"].items()}
+        inputs = {k: self._values[v[0]] if isinstance(v, list) else v for k, v in node["inputs"].items()}
         if node["class_type"] == "LoadImage":
-            return [Image.open(io.BytesIO(self._comfy.inputs[given["image"]])).convert("RGB")]
-        return NODES[node["class_type"]](given)
+            return [Image.open(io.BytesIO(self._comfy.inputs[inputs["image"]])).convert("RGB")]
+        return NODES[node["class_type"]](inputs)
 
     def _shown(self, node_id: str) -> dict[str, Any]:
-        made: Made = self._values[node_id]
-        if made.text is not None:
-            return {made.name: [made.text], **self._comfy.notes}
+        result: Made = self._values[node_id]
+        if result.text is not None:
+            return {result.name: [result.text], **self._comfy.notes}
         prefix = str(self._job.graph[node_id]["inputs"].get("filename_prefix", "ComfyUI_temp"))
         subfolder, _, stem = prefix.rpartition("/")
         files = []
-        for ending, content in made.files:
+        for ending, content in result.files:
             number = 1
-            while (made.folder, subfolder, name := f"{stem}_{number:05}_{ending}") in self._comfy.files:
+            while (result.folder, subfolder, name := f"{stem}_{number:05}_{ending}") in self._comfy.files:
                 number += 1
-            self._comfy.files[made.folder, subfolder, name] = self._comfy.file_bytes or content
-            files.append({"filename": name, "subfolder": subfolder, "type": made.folder})
-        return {made.name: files, **self._comfy.notes}
+            self._comfy.files[result.folder, subfolder, name] = self._comfy.file_bytes or content
+            files.append({"filename": name, "subfolder": subfolder, "type": result.folder})
+        return {result.name: files, **self._comfy.notes}
 
     def _end(self, kind: str, data: dict[str, Any]) -> None:
         self.last = (kind, {"prompt_id": self._job.id, **data, "timestamp": round(time.time() * 1000)})

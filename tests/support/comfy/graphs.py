@@ -8,8 +8,8 @@ Graph = dict[str, Any]
 
 
 def node(class_type: str, title: str = "", **inputs: Any) -> dict[str, Any]:
-    made: dict[str, Any] = {"class_type": class_type, "inputs": inputs}
-    return {**made, "_meta": {"title": title}} if title else made
+    entry: dict[str, Any] = {"class_type": class_type, "inputs": inputs}
+    return {**entry, "_meta": {"title": title}} if title else entry
 
 
 def image(color: int = 0x123456, *, size: int = 16, count: int = 1) -> dict[str, Any]:

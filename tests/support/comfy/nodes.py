@@ -22,38 +22,38 @@ def _png(image: Image.Image) -> bytes:
     return content.getvalue()
 
 
-def _empty_image(given: Mapping[str, Any]) -> list[Image.Image]:
-    color = int(given["color"])
+def _empty_image(inputs: Mapping[str, Any]) -> list[Image.Image]:
+    color = int(inputs["color"])
     rgb = (color >> 16 & 255, color >> 8 & 255, color & 255)
-    return [Image.new("RGB", (given["width"], given["height"]), rgb)] * int(given["batch_size"])
+    return [Image.new("RGB", (inputs["width"], inputs["height"]), rgb)] * int(inputs["batch_size"])
 
 
-def _webp(given: Mapping[str, Any]) -> Made:
+def _webp(inputs: Mapping[str, Any]) -> Made:
     content = io.BytesIO()
-    first, *rest = given["images"]
+    first, *rest = inputs["images"]
     first.save(content, "WEBP", save_all=True, append_images=rest)
     return Made("images", [(".webp", content.getvalue())])
 
 
 NODES: Mapping[str, Callable[[Mapping[str, Any]], Any]] = {
     "EmptyImage": _empty_image,
-    "ImageInvert": lambda given: [ImageOps.invert(image) for image in given["image"]],
-    "ImageBlur": lambda given: given["image"],
-    "ImageScale": lambda given: [image.resize((given["width"], given["height"])) for image in given["image"]],
-    "ImageCrop": lambda given: given["image"],
-    "ImageBatch": lambda given: [*given["image1"], *given["image2"]],
-    "ImageCompositeMasked": lambda given: given["destination"],
-    "SolidMask": lambda given: None,
-    "MaskToImage": lambda given: [Image.new("RGB", (8, 8))],
-    "PrimitiveString": lambda given: given["value"],
-    "EmptyLatentImage": lambda given: b"latent",
-    "EmptyAudio": lambda given: b"fLaC",
-    "CreateVideo": lambda given: b"\0\0\0\x20ftypisom" + bytes([len(given["images"])]),
-    "SaveImage": lambda given: Made("images", [(".png", _png(image)) for image in given["images"]]),
-    "PreviewImage": lambda given: Made("images", [(".png", _png(image)) for image in given["images"]], folder="temp"),
+    "ImageInvert": lambda inputs: [ImageOps.invert(image) for image in inputs["image"]],
+    "ImageBlur": lambda inputs: inputs["image"],
+    "ImageScale": lambda inputs: [image.resize((inputs["width"], inputs["height"])) for image in inputs["image"]],
+    "ImageCrop": lambda inputs: inputs["image"],
+    "ImageBatch": lambda inputs: [*inputs["image1"], *inputs["image2"]],
+    "ImageCompositeMasked": lambda inputs: inputs["destination"],
+    "SolidMask": lambda inputs: None,
+    "MaskToImage": lambda inputs: [Image.new("RGB", (8, 8))],
+    "PrimitiveString": lambda inputs: inputs["value"],
+    "EmptyLatentImage": lambda inputs: b"latent",
+    "EmptyAudio": lambda inputs: b"fLaC",
+    "CreateVideo": lambda inputs: b"\0\0\0\x20ftypisom" + bytes([len(inputs["images"])]),
+    "SaveImage": lambda inputs: Made("images", [(".png", _png(image)) for image in inputs["images"]]),
+    "PreviewImage": lambda inputs: Made("images", [(".png", _png(image)) for image in inputs["images"]], folder="temp"),
     "SaveAnimatedWEBP": _webp,
-    "SaveVideo": lambda given: Made("images", [(".mp4", given["video"])]),
-    "SaveAudio": lambda given: Made("audio", [(".flac", given["audio"])]),
-    "SaveLatent": lambda given: Made("latents", [(".latent", given["samples"])]),
-    "PreviewAny": lambda given: Made("text", [], str(given["source"])),
+    "SaveVideo": lambda inputs: Made("images", [(".mp4", inputs["video"])]),
+    "SaveAudio": lambda inputs: Made("audio", [(".flac", inputs["audio"])]),
+    "SaveLatent": lambda inputs: Made("latents", [(".latent", inputs["samples"])]),
+    "PreviewAny": lambda inputs: Made("text", [], str(inputs["source"])),
 }

@@ -27,9 +27,9 @@ ROOT = Path(__file__).parents[3]
 
 def comfy_dir() -> Path | None:
     """Where a real ComfyUI is, or None. Raises AssertionError for a folder that has none."""
-    if not (named := os.environ.get("COMFY_DIR")):
+    if not (path := os.environ.get("COMFY_DIR")):
         return None
-    folder = Path(named)
+    folder = Path(path)
     assert (folder / "main.py").is_file(), f"COMFY_DIR={folder}: has no main.py"
     return folder
 

@@ -165,8 +165,8 @@ class StandIn:
         return web.Response()
 
     async def _interrupt(self, request: web.Request) -> web.Response:
-        wanted = (await request.json()).get("prompt_id")
-        if self.running is not None and (self.running.id == wanted or not self.knows_jobs):
+        prompt_id = (await request.json()).get("prompt_id")
+        if self.running is not None and (self.running.id == prompt_id or not self.knows_jobs):
             self.running.interrupted.set()
         return web.Response()
 

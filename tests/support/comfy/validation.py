@@ -60,8 +60,8 @@ class Validation:
                     continue
                 value = node["inputs"][name]
                 if isinstance(value, list):
-                    found = yield from self._link_faults(value, name, specification, (*path, node_id), is_end=is_end)
-                    errors += found
+                    faults = yield from self._link_faults(value, name, specification, (*path, node_id), is_end=is_end)
+                    errors += faults
                 else:
                     errors += self._value_faults(node["class_type"], name, value, specification)
         if errors:
@@ -74,12 +74,16 @@ class Validation:
         where = "exception_during_validation" if is_end else "exception_during_inner_validation"
         if link[0] not in self._graph:
             return [_error(where, "Exception when validating node", repr(link[0]), name)]
-        made = self._info[self._graph[link[0]]["class_type"]]["output"]
-        if link[1] >= len(made):
+        output_types = self._info[self._graph[link[0]]["class_type"]]["output"]
+        if link[1] >= len(output_types):
             return [_error(where, "Exception when validating node", "tuple index out of range", name)]
-        wanted, got = specification[0], made[link[1]]
-        if isinstance(wanted, str) and "*" not in (wanted, got) and got not in wanted.split(","):
-            details = f"{name}, received_type({got}) mismatch input_type({wanted})"
+        input_type, output_type = specification[0], output_types[link[1]]
+        if (
+            isinstance(input_type, str)
+            and "*" not in (input_type, output_type)
+            and output_type not in input_type.split(",")
+        ):
+            details = f"{name}, received_type({output_type}) mismatch input_type({input_type})"
             return [_error("return_type_mismatch", "Return type mismatch between linked nodes", details, name)]
         yield from self._faults(link[0], path, is_end=False)
         return []
