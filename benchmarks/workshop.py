@@ -110,20 +110,20 @@ class Workshop:
     async def run(self, user: UUID, collection: str, generations: int) -> Ended:
         """A job from its request until a list of jobs shows that it is completed."""
         async with self.client(user) as client:
-            job, sent, answered = await self.submit(client, collection, generations)
+            job, sent, answer_time = await self.submit(client, collection, generations)
             await self.until_completed(client, job)
-            return Ended(job, user, sent, answered, time.monotonic())
+            return Ended(job, user, sent, answer_time, time.monotonic())
 
     async def run_and_follow(self, user: UUID, collection: str) -> Ended:
         """A job of one generation, from its request until its end arrives on its stream of events."""
         async with self.client(user) as client:
-            job, sent, answered = await self.submit(client, collection, 1)
+            job, sent, answer_time = await self.submit(client, collection, 1)
             async with asyncio.timeout(ENDS_WITHIN):
                 async for event in client.events(f"/jobs/{job}/events"):
                     if event.event == "job_status" and event.data["status"] in ENDED:
                         check_completed(job, event.data["status"])
                         break
-            return Ended(job, user, sent, answered, time.monotonic())
+            return Ended(job, user, sent, answer_time, time.monotonic())
 
     async def until_completed(self, client: Client, job: str) -> None:
         async with asyncio.timeout(ENDS_WITHIN):

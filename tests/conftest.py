@@ -45,14 +45,14 @@ def servers() -> Iterator[Servers]:
 @pytest.fixture
 def databases(servers: Servers) -> Iterator[Callable[..., str]]:
     """A function: the DSN of another fresh database (a copy of the template it is given), dropped after the test."""
-    made: list[str] = []
+    dsns: list[str] = []
 
     def create(template: str = "template1") -> str:
-        made.append(servers.create_database(template))
-        return made[-1]
+        dsns.append(servers.create_database(template))
+        return dsns[-1]
 
     yield create
-    for dsn in made:
+    for dsn in dsns:
         servers.drop_database(dsn)
 
 

@@ -27,12 +27,12 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=3, help="test processes at a time")
     parser.add_argument("--load", type=int, default=0, help=f"times {LOOPS_PER_CORE} busy loops per core")
     parser.add_argument("tests", nargs="*", default=["tests"], help="files and folders")
-    given = parser.parse_args()
-    with busy_loops(LOOPS_PER_CORE * given.load * (os.cpu_count() or 1)):
-        side_by_side = pytest("-m", "not faults", "-n", str(given.jobs), "--dist", "loadfile", *given.tests)
+    options = parser.parse_args()
+    with busy_loops(LOOPS_PER_CORE * options.load * (os.cpu_count() or 1)):
+        side_by_side = pytest("-m", "not faults", "-n", str(options.jobs), "--dist", "loadfile", *options.tests)
     if side_by_side not in {0, 1, NO_TESTS}:  # interrupted, or used wrongly
         return side_by_side
-    alone = pytest("-m", "faults", *given.tests)
+    alone = pytest("-m", "faults", *options.tests)
     codes = [code for code in (side_by_side, alone) if code != NO_TESTS]
     return max(codes, default=NO_TESTS)
 

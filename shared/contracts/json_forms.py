@@ -91,14 +91,14 @@ def _faults(value: Any, pointer: str = "") -> Iterator[Detail]:
 
 
 def _member_faults(members: _Members, pointer: str) -> Iterator[Detail]:
-    seen: set[str] = set()
+    names: set[str] = set()
     for name, member in members:
         place = f"{pointer}/{escape_token(name)}"
         if fault := _text_fault(name):
             yield Detail(pointer, f"the name of a member {fault}")
-        elif name in seen:
+        elif name in names:
             yield Detail(place, "is a duplicate member")
-        seen.add(name)
+        names.add(name)
         yield from _faults(member, place)
 
 

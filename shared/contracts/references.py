@@ -211,29 +211,29 @@ def _cycle_of(needs: Mapping[int, Mapping[int, None]]) -> dict[int, int]:
             needed_by.setdefault(target, {})[step] = None
     order = _post_order(needs, needs, set())
     components: dict[int, int] = {}
-    seen: set[int] = set()
+    visits: set[int] = set()
     for step in reversed(order):
-        if step not in seen:
-            members = _post_order([step], needed_by, seen)
+        if step not in visits:
+            members = _post_order([step], needed_by, visits)
             if len(members) > 1:
                 components.update(dict.fromkeys(members, step))
     return components
 
 
-def _post_order(starts: Iterable[int], edges: Mapping[int, Mapping[int, None]], seen: set[int]) -> list[int]:
-    """The steps that a depth-first search visits, without those `seen` before, in post-order; adds them to `seen`."""
+def _post_order(starts: Iterable[int], edges: Mapping[int, Mapping[int, None]], visits: set[int]) -> list[int]:
+    """The steps that a depth-first search visits, without those in `visits`, in post-order; adds them to `visits`."""
     order: list[int] = []
     for start in starts:
-        path = [] if start in seen else [(start, iter(edges.get(start, ())))]
-        seen.add(start)
+        path = [] if start in visits else [(start, iter(edges.get(start, ())))]
+        visits.add(start)
         while path:
             step, targets = path[-1]
-            target = next((target for target in targets if target not in seen), None)
+            target = next((target for target in targets if target not in visits), None)
             if target is None:
                 order.append(step)
                 path.pop()
             else:
-                seen.add(target)
+                visits.add(target)
                 path.append((target, iter(edges.get(target, ()))))
     return order
 

@@ -88,8 +88,8 @@ class Codec:
 
     def stored_tags(self, types: Iterable[str]) -> frozenset[str]:
         """Every tag, of any version, under which events of these types (newest tags) may be stored."""
-        wanted = frozenset(types)
-        return frozenset(tag for tag, newest in self._newest.items() if newest in wanted)
+        newest_tags = frozenset(types)
+        return frozenset(tag for tag, newest in self._newest.items() if newest in newest_tags)
 
     def wanted(self, types: Iterable[str]) -> Callable[[str], bool]:
         """A filter for stored tags: it accepts every version of these types (newest tags).

@@ -204,7 +204,7 @@ class GroupWriter:
         await cursor.execute(APPEND_EVENTS, arguments(batch))
         result = BatchResult.of(await cursor.fetchall())
         positions, recorded_at = result.positions, result.recorded_at
-        written, last = 0, batch[0]
+        count, last = 0, batch[0]
         for place, append in enumerate(batch, 1):
             if place in result.conflicts:
                 self.conflicts += 1
@@ -216,10 +216,10 @@ class GroupWriter:
                 self.appends += 1
                 last, versions = append, {}
                 for stream, expected, events in append.streams:
-                    written += len(events)
+                    count += len(events)
                     versions[stream] = expected + len(events)
                     self._queue.note_version(stream, versions[stream])
-                append.succeed(Appended(positions[written - 1], versions, recorded_at=recorded_at))
+                append.succeed(Appended(positions[count - 1], versions, recorded_at=recorded_at))
         if positions:  # after the loop, so that the callers of `append` continue before the followers
             self.batches += 1
             if result.before is not None and self._on_recorded is not None:

@@ -215,13 +215,13 @@ class Leases:
         renewed = [lease for lease in self._held.values() if not lease.lost.is_set()] if renews else []
         to_release, self._to_release = self._to_release, []
         # Not those that this process holds: PostgreSQL would grant this session their locks once more.
-        wanted = list({name: None for name, future in self._wanted if not future.done() and name not in self._held})
-        if not (renewed or to_release or wanted):
+        to_acquire = list({name: None for name, future in self._wanted if not future.done() and name not in self._held})
+        if not (renewed or to_release or to_acquire):
             return
         arguments = (
             *([lease.name for lease in renewed], [lease.token for lease in renewed], is_new),
             *([lease.name for lease in to_release], [lease.token for lease in to_release]),
-            *(wanted, self.holder, self._ttl),
+            *(to_acquire, self.holder, self._ttl),
         )
         async with within(min(ANSWERS_WITHIN, self._ttl / 2), connection):
             rows = await (await connection.execute(KEEP_LEASES, arguments)).fetchall()

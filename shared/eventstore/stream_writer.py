@@ -105,7 +105,7 @@ class StreamWriter(StreamReader):
         *,
         expected_version: int | None = None,
         new: bool = False,
-        known: Loaded[S] | None = None,
+        basis: Loaded[S] | None = None,
         large: bool = False,
         attempts: int = 20,
         look_up: Callable[[Loaded[S]], Awaitable[bool]] | None = None,
@@ -117,7 +117,7 @@ class StreamWriter(StreamReader):
 
         - `expected_version`: the version that the caller has read (If-Match); another one is Problem VERSION_CONFLICT.
         - `new`: the stream does not exist, so nothing is read: its id was just generated, or this is its first event.
-        - `known`: the state that the caller has just read; the first attempt decides on it, as on a cached one.
+        - `basis`: the state that the caller has just read; the first attempt decides on it, as on a cached one.
         - `large`: deciding and evolving take so long that they run in a thread, not on the event loop.
         - `look_up` reads what the decision needs besides the state; it returns False if it found the state outdated.
 
@@ -128,7 +128,7 @@ class StreamWriter(StreamReader):
         if context.repeatable and await is_recorded(self.pool, stream_id, context):
             return await self._unchanged(decider, stream_id)
         look_up_in_time = partial(_look_up_in_time, look_up, deadline)
-        first = known or (Loaded(decider.initial, 0) if new else None)
+        first = basis or (Loaded(decider.initial, 0) if new else None)
         for attempt in range(attempts):
             if attempt and asyncio.get_running_loop().time() > deadline:
                 raise StoreUnavailable("version conflicts for too long: nothing was done")

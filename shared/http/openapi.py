@@ -189,8 +189,8 @@ def complete(document: dict[str, Any], traits: Mapping[tuple[str, str], Traits])
     schemas: dict[str, Any] = {**components.get("schemas", {}), **_problem_components()}
     names: dict[str, str] = {}
     for name in schemas:
-        wanted = _readable(name)
-        names[name] = name if wanted in schemas or wanted in names.values() else wanted
+        short_name = _readable(name)
+        names[name] = name if short_name in schemas or short_name in names.values() else short_name
     components["schemas"] = {names[name]: schema for name, schema in schemas.items()}
     for path, item in document.get("paths", {}).items():
         for method, operation in item.items():

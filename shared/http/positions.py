@@ -85,15 +85,15 @@ def newest(positions: Iterable[Position]) -> dict[str, Position]:
 
 def wanted_positions(scope: HTTPScope) -> dict[str, Position]:
     """The positions that a request asks for, by service. Raises VALIDATION_FAILED."""
-    wanted: list[Position] = []
+    positions: list[Position] = []
     for name, value in scope["headers"]:
         if name == _RAW_HEADER:
-            wanted += parse_positions(value.decode("latin-1"), f"header:{HEADER}")
+            positions += parse_positions(value.decode("latin-1"), f"header:{HEADER}")
     if PARAMETER.encode() in scope["query_string"]:
         for key, tokens in parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True):
             if key == PARAMETER:
-                wanted += parse_positions(tokens, f"?{PARAMETER}")
-    return newest(wanted)
+                positions += parse_positions(tokens, f"?{PARAMETER}")
+    return newest(positions)
 
 
 class History(Protocol):
@@ -138,8 +138,8 @@ def freshness(history: History) -> Callable[[ASGIApp], ASGIApp]:
             follows: frozenset[str] = options.get("follows", frozenset())
             reads = scope["method"] in _READS
             from_tables = reads and options.get("tables", True)
-            if wanted := wanted_positions(scope):
-                await _wait(history, wanted, follows, reads=reads, from_tables=from_tables)
+            if positions := wanted_positions(scope):
+                await _wait(history, positions, follows, reads=reads, from_tables=from_tables)
             is_fresh = not from_tables or await history.wait_for_answers(SHOWN_WITHIN)
             response = _Response(history, send)
             token = write_position.begin(response.write_position)
@@ -197,7 +197,7 @@ def not_yet_handled(service: str) -> Problem:
 
 
 async def _wait(
-    history: History, wanted: Mapping[str, Position], follows: frozenset[str], *, reads: bool, from_tables: bool
+    history: History, positions: Mapping[str, Position], follows: frozenset[str], *, reads: bool, from_tables: bool
 ) -> None:
     """Raises UNAVAILABLE when it takes too long. A command reads its own service's history, which is never behind."""
 
@@ -210,7 +210,7 @@ async def _wait(
 
     waits = [
         wait(service, position)
-        for service, position in wanted.items()
+        for service, position in positions.items()
         if (service == history.service and reads) or service in follows
     ]
     if waits and not (await waits[0] if len(waits) == 1 else all(await asyncio.gather(*waits))):

@@ -48,9 +48,9 @@ class PositionWaiter:
         does not wait for tables that have failed. When only such tables are behind, it returns at once: False, or True
         with `despite_failed`, for reads, which one failed table must not block.
         """
-        wanted = self._tables if tables is None else tuple(tables)
+        names = self._tables if tables is None else tuple(tables)
         deadline, has_queried = time.monotonic() + timeout, False
-        while missing := self._missing(position, wanted):
+        while missing := self._missing(position, names):
             failed = self._failed_tables()
             healthy = [name for name in missing if name not in failed]
             rest = deadline - time.monotonic()

@@ -128,11 +128,11 @@ class Table:
 
     def with_keys(self, events: Iterable[RecordedEvent]) -> list[KeyedEvent]:
         """The events of this table that are not skipped, with the keys of the rows that they change."""
-        wanted, skips, keys = frozenset(self.projection.events), self.skips, self.projection.keys
+        types, skips, keys = frozenset(self.projection.events), self.skips, self.projection.keys
         return [
             (event, tuple(keys(event)))
             for event in events
-            if type(event.event) in wanted and (not skips or event.position not in skips)
+            if type(event.event) in types and (not skips or event.position not in skips)
         ]
 
     def chunk(self, events: Sequence[KeyedEvent], start: int) -> Sequence[KeyedEvent]:

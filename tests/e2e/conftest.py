@@ -14,8 +14,8 @@ from tests.support.running_set import RunningSet, running_set
 
 @pytest.fixture(scope="session")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningSet]:
-    with running_set(tmp_path_factory.mktemp("e2e") / "data") as made:
-        yield made
+    with running_set(tmp_path_factory.mktemp("e2e") / "data") as instance:
+        yield instance
 
 
 @pytest_asyncio.fixture

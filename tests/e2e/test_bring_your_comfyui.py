@@ -26,8 +26,8 @@ def comfy(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ComfyProce
 def running(comfy: ComfyProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RunningSet]:
     monkeypatch.setenv("COMFY_URLS", comfy.url)
     (tmp_path / "data").mkdir()
-    with running_set(tmp_path / "data" / "set") as made:
-        yield made
+    with running_set(tmp_path / "data" / "set") as instance:
+        yield instance
 
 
 def test_the_printed_workflow_runs_to_a_stored_picture(running: RunningSet, tmp_path: Path) -> None:

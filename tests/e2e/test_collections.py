@@ -68,8 +68,8 @@ async def test_marketplaces_read_tokens_without_a_token(running: RunningSet) -> 
         job = await until_ended(client, accepted["job_id"])
         path = f"/collections/{collection['id']}/tokens/2/metadata"
         mine = await until(client, path, lambda _: True)
-        drawn = job["generations"][1]["variables"]["mood"]
-        assert mine["attributes"] == [{"trait_type": "mood", "value": drawn.capitalize()}]
+        mood = job["generations"][1]["variables"]["mood"]
+        assert mine["attributes"] == [{"trait_type": "mood", "value": mood.capitalize()}]
         url = f"{running.url}{path}?raw=true"
         async with marketplace.get(url) as response:
             assert response.status == 404

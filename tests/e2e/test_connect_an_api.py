@@ -20,14 +20,14 @@ KEY = "a-key-of-your-api"
 
 def files_with(text: str, folder: Path) -> list[Path]:
     """The files below a folder, logs and data of all servers among them, that contain the text."""
-    found = []
+    files = []
     for path in folder.rglob("*"):
         try:
             if path.is_file() and text.encode() in path.read_bytes():
-                found.append(path)
+                files.append(path)
         except FileNotFoundError:  # a temporary file of a server
             continue
-    return found
+    return files
 
 
 def test_the_guide_does_what_it_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -33,11 +33,11 @@ async def test_a_job_that_is_refused_can_be_requested_again(running: RunningSet)
             await client.post(PATH, {**body, "variables": {"unheard": "of"}}, Idempotency_Key="mended")
         assert refused.value.status == 400
         assert [detail["pointer"] for detail in refused.value.body["details"]] == ["/variables/unheard"]
-        made = await client.post(PATH, body, Idempotency_Key="mended")
+        answer = await client.post(PATH, body, Idempotency_Key="mended")
         [project] = await client.get("/projects")
         collections = [item async for item in client.items(f"/projects/{project['id']}/collections")]
-        assert [collection["id"] for collection in collections] == [made["collection_id"]]
-        await until_ended(client, made["job_id"])
+        assert [collection["id"] for collection in collections] == [answer["collection_id"]]
+        await until_ended(client, answer["job_id"])
 
 
 async def test_a_post_after_a_put_runs_what_was_put(running: RunningSet) -> None:
@@ -48,9 +48,9 @@ async def test_a_post_after_a_put_runs_what_was_put(running: RunningSet) -> None
         address = f"/projects/{collection['project_id']}/collections/{collection['id']}"
         for number in range(10):
             await client.call("PUT", address, {"title": f"Saved {number}"})
-            made = await client.post(f"/collections/{collection['id']}/generations", {"generations": 1})
-            assert (await client.get(f"/jobs/{made['job_id']}"))["name"] == f"Collection Generation: Saved {number}"
-            await until_ended(client, made["job_id"])
+            answer = await client.post(f"/collections/{collection['id']}/generations", {"generations": 1})
+            assert (await client.get(f"/jobs/{answer['job_id']}"))["name"] == f"Collection Generation: Saved {number}"
+            await until_ended(client, answer["job_id"])
 
 
 async def test_only_users_may_generate(running: RunningSet) -> None:

@@ -190,8 +190,8 @@ async def test_bodies_whose_clients_go_away(scene: Scene) -> None:
     async def all_counted() -> bool:
         async with scene.session.get(f"{scene.running.url}/metrics") as response:
             text = await response.text()
-        gone = [float(line.rpartition(" ")[2]) for line in text.splitlines() if _GONE in line and "_count{" in line]
-        return sum(gone) >= len(scene.refused)
+        counts = [float(line.rpartition(" ")[2]) for line in text.splitlines() if _GONE in line and "_count{" in line]
+        return sum(counts) >= len(scene.refused)
 
     await eventually(all_counted, "all of them to be counted as gone")
     assert await scene.errors() == errors

@@ -25,9 +25,9 @@ async def test_a_visitor_makes_previews_that_the_owner_pays(running: RunningSet)
         path, own_step = f"/collections/{collection['id']}", collection["data"]["steps"][1]["id"]
         assert await refused(guest, f"{path}/generations", {}) == (404, "NOT_FOUND")
         await owner.call("PUT", f"{path}/preview", {"enabled": True, "max_generations": 2, "paid_by": "owner"})
-        shown = await guest.post(f"{path}/generations", {"generations": 2, "dry_run": True})
-        assert (shown["quoted"], shown["plan"]) == (2 * PRICE, [])
-        assert shown["preview"] == {"max_generations": 2, "left": 2, "paid_by": "owner"}
+        estimate = await guest.post(f"{path}/generations", {"generations": 2, "dry_run": True})
+        assert (estimate["quoted"], estimate["plan"]) == (2 * PRICE, [])
+        assert estimate["preview"] == {"max_generations": 2, "left": 2, "paid_by": "owner"}
         accepted = await guest.post(f"{path}/generations", {"generations": 2})
         job = await until_ended(guest, accepted["job_id"])
         assert (job["status"], job["user_id"], job["credits"]["captured"]) == ("completed", str(visitor), 2 * PRICE)
@@ -44,10 +44,10 @@ async def test_a_visitor_makes_previews_that_the_owner_pays(running: RunningSet)
             await guest.post(f"/projects/collections?asset_id={assets[0]['id']}", {})
         assert await refused(guest, f"{path}/remix", {}) == (400, "VALIDATION_FAILED")
 
-        [seen] = await owner.get(f"{path}/previews")
-        assert (seen["user_id"], seen["jobs"], seen["generations"]) == (str(visitor), 1, 2)
-        begun = [event["event"] for event in history(running, "collections", job["id"])]
-        assert [event["is_preview"] for event in begun] == [True], "it has begun, and never finishes"
+        [entry] = await owner.get(f"{path}/previews")
+        assert (entry["user_id"], entry["jobs"], entry["generations"]) == (str(visitor), 1, 2)
+        events = [event["event"] for event in history(running, "collections", job["id"])]
+        assert [event["is_preview"] for event in events] == [True], "it has begun, and never finishes"
         await owner.call("PUT", f"{path}/preview", {"enabled": False})
         assert await refused(guest, f"{path}/generations", {}) == (403, "PREVIEW_DISABLED")
 

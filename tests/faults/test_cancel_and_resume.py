@@ -20,8 +20,8 @@ ROUNDS = 4
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningSet]:
-    with running_set(tmp_path_factory.mktemp("set") / "data") as made:
-        yield made
+    with running_set(tmp_path_factory.mktemp("set") / "data") as instance:
+        yield instance
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])

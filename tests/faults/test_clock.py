@@ -39,8 +39,8 @@ def clocks(tmp_path_factory: pytest.TempPathFactory) -> dict[str, SteppedClock]:
 @pytest.fixture(scope="module")
 def running(clocks: dict[str, SteppedClock], tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningSet]:
     environment = {process: clock.environment for process, clock in clocks.items()}
-    with running_set(tmp_path_factory.mktemp("set") / "data", environment=environment) as made:
-        yield made
+    with running_set(tmp_path_factory.mktemp("set") / "data", environment=environment) as instance:
+        yield instance
 
 
 @pytest.mark.parametrize("machine", MACHINES)

@@ -45,8 +45,8 @@ def comfy(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ComfyProce
 @pytest.fixture
 def running(comfy: ComfyProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RunningSet]:
     monkeypatch.setenv("COMFY_URLS", comfy.url)
-    with running_set(tmp_path / "set") as made:
-        yield made
+    with running_set(tmp_path / "set") as instance:
+        yield instance
 
 
 async def test_a_job_survives_the_restarts_of_comfyui(running: RunningSet, comfy: ComfyProcess) -> None:

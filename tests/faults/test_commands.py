@@ -81,11 +81,11 @@ def test_every_command_on_a_history_is_among_those_tried() -> None:
 @pytest.fixture(scope="module")
 def stopped(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, int, str]:
     """A set that was stopped while `events --follow` ran on it, and how that ended."""
-    with running_set(tmp_path_factory.mktemp("stopped") / "a set") as made:
-        followed = start("events --follow", made.data)
-        following(followed, made)
-        made.stop()
-        return made.data, *end(followed)
+    with running_set(tmp_path_factory.mktemp("stopped") / "a set") as instance:
+        followed = start("events --follow", instance.data)
+        following(followed, instance)
+        instance.stop()
+        return instance.data, *end(followed)
 
 
 def following(process: "subprocess.Popen[str]", running: RunningSet) -> None:
@@ -113,9 +113,9 @@ def test_a_set_that_stops_ends_what_follows_its_history(stopped: tuple[Path, int
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningSet]:
-    with running_set(tmp_path_factory.mktemp("commands") / "set") as made:
-        made.until_in_order(60)
-        yield made
+    with running_set(tmp_path_factory.mktemp("commands") / "set") as instance:
+        instance.until_in_order(60)
+        yield instance
 
 
 @contextlib.contextmanager
@@ -163,8 +163,8 @@ def test_while_a_proxy_is_silent_each_command_says_so(running: RunningSet, tmp_p
     """The set's file leads through the proxy here; a lock of our own on its folder stands for the supervisor's."""
     port = running.file.ports["postgres"]
     with SilentProxy(("127.0.0.1", port)) as proxy, hold(tmp_path):
-        written = (running.data / SET_FILE).read_text()
-        (tmp_path / SET_FILE).write_text(written.replace(f"127.0.0.1:{port}", proxy.address))
+        contents = (running.data / SET_FILE).read_text()
+        (tmp_path / SET_FILE).write_text(contents.replace(f"127.0.0.1:{port}", proxy.address))
         with proxy.silent():
             assert_all_say_so(tmp_path)
         assert proxy.connections >= len(COMMANDS)
@@ -186,8 +186,8 @@ def test_a_silence_in_the_middle_of_its_work_ends_each_command(
     """Also where a query has no bound of its own: once so many connections were made, nothing answers any more."""
     port = running.file.ports["postgres"]
     with SilentProxy(("127.0.0.1", port)) as proxy, hold(tmp_path):
-        written = (running.data / SET_FILE).read_text()
-        (tmp_path / SET_FILE).write_text(written.replace(f"127.0.0.1:{port}", proxy.address))
+        contents = (running.data / SET_FILE).read_text()
+        (tmp_path / SET_FILE).write_text(contents.replace(f"127.0.0.1:{port}", proxy.address))
         for command in ("projections list", "projections rebuild --check", "events --follow"):
             before = proxy.connections
             process = start(command, tmp_path)

@@ -35,8 +35,8 @@ def disk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def running(disk: Path) -> Iterator[RunningSet]:
-    with running_set(disk / "data") as made:
-        yield made
+    with running_set(disk / "data") as instance:
+        yield instance
 
 
 class Filler:

@@ -147,9 +147,9 @@ async def api(database: str, nats_server: NatsServer, tmp_path: Path) -> AsyncIt
 
 @pytest.fixture
 def workers(nats_server: NatsServer, tmp_path: Path) -> Iterator[HttpWorkers]:
-    made = HttpWorkers(nats_server.url(HTTP_API_USER), tmp_path)
-    yield made
-    made.kill()
+    http_workers = HttpWorkers(nats_server.url(HTTP_API_USER), tmp_path)
+    yield http_workers
+    http_workers.kill()
 
 
 def context(name: str) -> Context:
@@ -202,13 +202,13 @@ async def test_a_worker_killed_mid_poll_starts_no_second_task(
     workers.start()
     await start_step(api, task_api)
     for _ in range(5):
-        seen = task_api.looks
-        await eventually(lambda seen=seen: task_api.looks > seen, "the task to be polled")
+        before = task_api.looks
+        await eventually(lambda before=before: task_api.looks > before, "the task to be polled")
         workers.processes[-1].kill()
         workers.processes[-1].wait()
         workers.start()
-    seen = task_api.looks
-    await eventually(lambda: task_api.looks > seen, "the last worker to poll the task")
+    before = task_api.looks
+    await eventually(lambda: task_api.looks > before, "the last worker to poll the task")
     task_api.is_finished = True
 
     await eventually(lambda: is_completed(api), "the generation to complete")
@@ -216,8 +216,8 @@ async def test_a_worker_killed_mid_poll_starts_no_second_task(
     recorded = await events(api)
     [done] = [event for event in recorded if isinstance(event, StepCompleted)]
     assert [output.text for output in done.outputs] == ["task-1"]
-    [kept] = [event for event in recorded if isinstance(event, StepCheckpointed)]
-    assert kept.checkpoint == {"parameters": {"id": "task-1"}}
+    [checkpoint] = [event for event in recorded if isinstance(event, StepCheckpointed)]
+    assert checkpoint.checkpoint == {"parameters": {"id": "task-1"}}
     assert "nats_error" not in workers.logs, "it published or subscribed where it must not"
     await assert_kept_nowhere(api, workers, nats_server)
 

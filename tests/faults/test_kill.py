@@ -25,8 +25,8 @@ SERVERS = ["postgres", "nats", "seaweedfs"]
 @pytest.fixture(scope="module", params=[1, 2], ids=["one of each", "two of each"])
 def running(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningSet]:
     data = tmp_path_factory.mktemp("set") / "data"
-    with running_set(data, replicas=request.param) as made:
-        yield made
+    with running_set(data, replicas=request.param) as instance:
+        yield instance
 
 
 async def assert_job_survives(running: RunningSet, *victims: str) -> None:

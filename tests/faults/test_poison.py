@@ -36,9 +36,9 @@ TOO_LARGE = 9 * 1024 * 1024
 @pytest.fixture
 def running(tmp_path: Path) -> Iterator[RunningSet]:
     """One per test: what one of them can't heal must not be met by the next."""
-    with running_set(tmp_path / "set") as made:
-        yield made
-        assert_rebuilds_are_equal(made)
+    with running_set(tmp_path / "set") as instance:
+        yield instance
+        assert_rebuilds_are_equal(instance)
 
 
 @contextlib.asynccontextmanager
@@ -58,11 +58,11 @@ def sql(running: RunningSet, service: str, statement: str, *values: object) -> l
         return cursor.fetchall() if cursor.description else []
 
 
-async def others_flow(running: RunningSet, users: Load, *named: str) -> None:
+async def others_flow(running: RunningSet, users: Load, *names: str) -> None:
     """Jobs of all users pass every service, and `emprops status` names each poison event."""
     await users.job_ends(within=FLOWS)
     await users.answered_more(within=FLOWS)
-    for name in named:
+    for name in names:
         await asyncio.to_thread(running.until_told, name, 60)
 
 
@@ -129,8 +129,8 @@ async def test_a_fold_that_fails_for_one_event(running: RunningSet) -> None:
                     await client.post("/credits/grants", grant)
                 with contextlib.suppress(ApiError):
                     await client.post("/projects", {"name": marker})
-                named = {"X-Filename": f"{marker}.txt", "Content-Type": "text/plain"}
-                async with client.session.post(f"{running.url}/assets", data=b"poison", headers=named) as response:
+                headers = {"X-Filename": f"{marker}.txt", "Content-Type": "text/plain"}
+                async with client.session.post(f"{running.url}/assets", data=b"poison", headers=headers) as response:
                     assert response.status in {201, 503}, await response.text()
             await others_flow(running, users, "grants", "projects", "assets")
         await asyncio.to_thread(running.until_in_order, 60)
@@ -184,13 +184,13 @@ def heal(running: RunningSet, unknown: UUID, undecodable: UUID, large: UUID) -> 
     for table in ("jobs_v5", "generations_v4", "job_events_v3", "job_history_v3"):
         where = ("--service", "generation", "--table", table, "--position", str(position))
         running.say("projections", "skip", *where, "--reason", "a test's poison")
-    found = {
+    ids = {
         service: {row.get("stream_id"): row["id"] for row in running.command("parked", "list", "--service", service)}
         for service in SERVICES
     }
-    assert str(unknown) in found["collections"]
-    assert str(large) in found["credits"]
-    assert str(undecodable) in found["credits"].keys() & found["collections"].keys()
+    assert str(unknown) in ids["collections"]
+    assert str(large) in ids["credits"]
+    assert str(undecodable) in ids["credits"].keys() & ids["collections"].keys()
     discard_all(running)
 
 

@@ -225,12 +225,12 @@ async def test_upgraded_and_rolled_back_under_load(ground: Scene, tmp_path: Path
 
 
 async def positions(ground: Scene) -> dict[str, int]:
-    found: dict[str, int] = {}
+    table_positions: dict[str, int] = {}
     for service in STORES:
         async with await psycopg.AsyncConnection.connect(ground.databases[service]) as connection:
             rows = await (await connection.execute("select name, position from read_tables")).fetchall()
-            found |= {f"{service} {name}": position for name, position in rows}
-    return found
+            table_positions |= {f"{service} {name}": position for name, position in rows}
+    return table_positions
 
 
 async def _holding(js: JetStreamContext, stream: str, messages: int) -> StreamState:

@@ -23,8 +23,8 @@ pytestmark = [pytest.mark.faults, pytest.mark.timeout(600)]
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningSet]:
-    with running_set(tmp_path_factory.mktemp("set") / "data") as made:
-        yield made
+    with running_set(tmp_path_factory.mktemp("set") / "data") as instance:
+        yield instance
 
 
 async def lived(running: RunningSet) -> Load:
@@ -87,15 +87,15 @@ async def assert_whole(running: RunningSet, *before: Load) -> None:
 
 async def test_the_stores_go_back_and_nats_does_not(running: RunningSet, tmp_path: Path) -> None:
     """A hot copy of PostgreSQL, restored while the set is down."""
-    kept = await lived(running)
+    earlier_load = await lived(running)
     base_backup(running, tmp_path / "backup")
-    taken = await lived(running)
+    later_load = await lived(running)
     running.stop()
     restore(running, "postgres", tmp_path / "backup")
     running.up()
     assert_told(running, *SERVICES)
-    await assert_whole(running, kept)
-    await assert_taken_back(taken)
+    await assert_whole(running, earlier_load)
+    await assert_taken_back(later_load)
 
 
 async def test_holds_of_jobs_that_are_unknown_after_it_are_released(running: RunningSet, tmp_path: Path) -> None:

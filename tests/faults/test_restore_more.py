@@ -18,29 +18,29 @@ running = test_restore.running
 
 async def test_nats_goes_back_and_the_stores_do_not(running: RunningSet, tmp_path: Path) -> None:
     """Its folder is exchanged beneath running services: the relays publish the rest again."""
-    kept = await lived(running)
+    earlier_load = await lived(running)
     with down(running, "nats"):
         back_up(running, "nats", tmp_path / "backup")
-    kept_too = await lived(running)
+    later_load = await lived(running)
     with down(running, "nats"):
         restore(running, "nats", tmp_path / "backup")
-    await assert_whole(running, kept, kept_too)
+    await assert_whole(running, earlier_load, later_load)
 
 
 async def test_both_go_back_to_one_moment(running: RunningSet, tmp_path: Path) -> None:
     """Cold copies of the whole set, as a careful operator takes them."""
-    kept = await lived(running)
+    earlier_load = await lived(running)
     running.stop()
     for server in ("postgres", "nats", "s3"):
         back_up(running, server, tmp_path / server)
     running.up()
-    taken = await lived(running)
+    later_load = await lived(running)
     running.stop()
     for server in ("postgres", "nats", "s3"):
         restore(running, server, tmp_path / server)
     running.up()
-    await assert_whole(running, kept)
-    await assert_taken_back(taken)
+    await assert_whole(running, earlier_load)
+    await assert_taken_back(later_load)
 
 
 @pytest.mark.parametrize("service", SERVICES)

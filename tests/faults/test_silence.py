@@ -27,8 +27,8 @@ TO_FIRST = [f"edge-1/{service}-1" for service in SERVICES]
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningSet]:
     data = tmp_path_factory.mktemp("set") / "data"
     routes = [route for server in TO_SERVERS.values() for route in server] + TO_FIRST
-    with running_set(data, replicas=REPLICAS, routes=routes) as made:
-        yield made
+    with running_set(data, replicas=REPLICAS, routes=routes) as instance:
+        yield instance
 
 
 @pytest.mark.parametrize("server", SERVERS)

@@ -22,9 +22,9 @@ PROCESSES = (
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningSet]:
-    with running_set(tmp_path_factory.mktemp("status") / "set") as made:
-        made.until_in_order(60)
-        yield made
+    with running_set(tmp_path_factory.mktemp("status") / "set") as instance:
+        instance.until_in_order(60)
+        yield instance
 
 
 def assert_tells(status: Status, *words: str) -> None:

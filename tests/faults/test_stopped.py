@@ -24,8 +24,8 @@ SERVERS = {"postgres": "postgres", "nats": "nats", "s3": "seaweedfs"}
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningSet]:
     data = tmp_path_factory.mktemp("set") / "data"
-    with running_set(data, replicas=REPLICAS) as made:
-        yield made
+    with running_set(data, replicas=REPLICAS) as instance:
+        yield instance
 
 
 @pytest.mark.parametrize("server", SERVERS)

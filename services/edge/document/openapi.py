@@ -133,9 +133,9 @@ def merge(documents: Mapping[str, Document], table: RoutingTable, *, title: str,
     return merged
 
 
-def _unique(operation_id: str, service: str, taken: set[str]) -> str:
+def _unique(operation_id: str, service: str, other_ids: set[str]) -> str:
     candidates = chain((operation_id, f"{service}_{operation_id}"), (f"{service}_{operation_id}_{n}" for n in count(2)))
-    return next(candidate for candidate in candidates if candidate not in taken)
+    return next(candidate for candidate in candidates if candidate not in other_ids)
 
 
 def _service_name(service: str, reference: str) -> str:

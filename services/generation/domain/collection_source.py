@@ -135,15 +135,15 @@ def decide(command: Adopt | Revise, state: CollectionSource) -> Sequence[Event]:
     ]
 
 
-def _latest(current: SourcePosition, taken: SourcePosition) -> SourcePosition:
-    """The position of the copy after the event at `taken`.
+def _latest(current: SourcePosition, event_position: SourcePosition) -> SourcePosition:
+    """The position of the copy after the event at `event_position`.
 
     Its time never decreases, even if the clock of the owner's database did: what was covered stays covered.
     """
-    if current.covers(taken):
+    if current.covers(event_position):
         return current
-    times = [position.recorded_at for position in (current, taken) if position.recorded_at]
-    return msgspec.structs.replace(taken, recorded_at=max(times, default=None))
+    times = [position.recorded_at for position in (current, event_position) if position.recorded_at]
+    return msgspec.structs.replace(event_position, recorded_at=max(times, default=None))
 
 
 def _changes_what_was_left_out(command: Adopt | Revise, state: CollectionSource) -> bool:

@@ -29,9 +29,9 @@ def cancel_process(handlers: CommandHandlers) -> Process:
         ends: list[EndGeneration] = []
 
         async def cancel_one(
-            gid: UUID, place: int, specification: JobSpecification, known: Loaded[Generation] | None
+            gid: UUID, place: int, specification: JobSpecification, basis: Loaded[Generation] | None
         ) -> EndGeneration:
-            return end_of(gid, await handlers.cancel_generation(gid, place, job.round, specification, known))
+            return end_of(gid, await handlers.cancel_generation(gid, place, job.round, specification, basis))
 
         places = list(job.places.items())
         for start in range(0, len(places), BATCH):

@@ -159,11 +159,11 @@ class CommandHandlers:
         place: int,
         round_: int,
         specification: JobSpecification,
-        known: Loaded[Generation] | None = None,
+        basis: Loaded[Generation] | None = None,
     ) -> Generation:
         """Cancels a generation that has not ended in this round; returns its state after that.
 
-        `place`: its number in the job's request; `known`: its state, if the caller has just read it. Idempotent, also
+        `place`: its number in the job's request; `basis`: its state, if the caller has just read it. Idempotent, also
         across calls.
         """
         requested = specification.requested
@@ -187,7 +187,7 @@ class CommandHandlers:
             decide,
             specification.context_of(uuid5(gid, f"cancel:{round_}"), "canceller"),
             # Most of a large job has not started: its streams don't exist, and need not be read.
-            known=known,
+            basis=basis,
             new=not round_ and self.store.cached(GENERATION, gid) is None,
         )
         return handled.state

@@ -13,8 +13,8 @@ from shared.eventstore import EventStore
 
 def deprecations(places: Iterable[tuple[str, str]], deprecated: Mapping[str, str]) -> Iterator[Detail]:
     """A warning for each step, by pointer and workflow, whose workflow is deprecated: MAX_DETAILS at most."""
-    found = ((pointer, name) for pointer, name in places if deprecated.get(name))
-    for pointer, name in islice(found, MAX_DETAILS):
+    uses = ((pointer, name) for pointer, name in places if deprecated.get(name))
+    for pointer, name in islice(uses, MAX_DETAILS):
         yield Detail(f"{pointer}/nodeName", f"{name} is deprecated: {deprecated[name]}")
 
 

@@ -23,23 +23,23 @@ async def car_file(planned: Plan, artworks: Mapping[str, Artwork], source: Artwo
     bytes differ from their digest.
     """
     yield car.header(planned.root.cid)
-    written = set[Cid]()
+    cids = set[Cid]()
     for step in steps(planned.root):
-        if step.cid in written:
+        if step.cid in cids:
             continue
         if step.block is not None:
-            written.add(step.cid)
+            cids.add(step.cid)
             yield car.frame(step.cid, len(step.block)) + step.block
         elif step.path in artworks:
-            async for piece in _artwork_blocks(step, artworks[step.path], source, sha256s, written):
+            async for piece in _artwork_blocks(step, artworks[step.path], source, sha256s, cids):
                 yield piece
         else:
-            for piece in text_blocks(step, planned.texts[step.path], written):
+            for piece in text_blocks(step, planned.texts[step.path], cids):
                 yield piece
 
 
 async def _artwork_blocks(
-    step: Step, artwork: Artwork, source: Artworks, sha256s: dict[str, str], written: set[Cid]
+    step: Step, artwork: Artwork, source: Artworks, sha256s: dict[str, str], cids: set[Cid]
 ) -> Pieces:
     """The CAR frames of an artwork, each node before its children, without blocks that were written before."""
     steps_of_file = iter(blocks_of(artwork.file, step.path) if artwork.file else [step])
@@ -52,8 +52,8 @@ async def _artwork_blocks(
                 digest.update(block)
                 if hashlib.sha256(block).digest() != block_step.cid.digest:
                     raise bytes_differ(artwork.listed)
-            if block_step.cid not in written:
-                written.add(block_step.cid)
+            if block_step.cid not in cids:
+                cids.add(block_step.cid)
                 yield car.frame(block_step.cid, len(block)) + block
     if artwork.file:
         sha256s[artwork.listed.cid] = digest.hexdigest()
@@ -61,7 +61,7 @@ async def _artwork_blocks(
         raise bytes_differ(artwork.listed)
 
 
-def text_blocks(step: Step, text: bytes, written: set[Cid]) -> list[bytes]:
+def text_blocks(step: Step, text: bytes, cids: set[Cid]) -> list[bytes]:
     """The CAR frames of a file in memory, without blocks that were written before."""
     chunks = [text[at : at + CHUNK] for at in range(0, max(1, len(text)), CHUNK)]
     root = balanced([Leaf.of(chunk) for chunk in chunks])
@@ -69,8 +69,8 @@ def text_blocks(step: Step, text: bytes, written: set[Cid]) -> list[bytes]:
     frames = []
     for block_step in blocks_of(root, step.path) if isinstance(root, Node) else [step]:
         block = next(remaining) if block_step.block is None else block_step.block
-        if block_step.cid not in written:
-            written.add(block_step.cid)
+        if block_step.cid not in cids:
+            cids.add(block_step.cid)
             frames.append(car.frame(block_step.cid, len(block)) + block)
     return frames
 

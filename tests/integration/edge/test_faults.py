@@ -40,8 +40,8 @@ async def test_a_restart_is_not_noticed(start_edge: Edge, method: str) -> None:
         # Only once the edge has been refused: an attempt takes far less than the start of a server.
         await asyncio.sleep(0.05)
         async with serving(stub, port=port):
-            status, seen = await waiting
-    assert (status, seen["service"]) == (200, "credits")
+            status, answer = await waiting
+    assert (status, answer["service"]) == (200, "credits")
     assert len(stub.requests) == 1
 
 
@@ -57,8 +57,8 @@ async def test_an_upload_waits_for_a_restart_too(start_edge: Edge) -> None:
     waiting = asyncio.create_task(edge.json("POST", "/assets", data=body()))
     await asyncio.sleep(0.05)  # for the edge's first attempt; without one, the test passes too
     async with serving(UpstreamStub("storage"), port=port):
-        status, seen = await waiting
-    assert (status, seen["length"]) == (200, 400_000)
+        status, answer = await waiting
+    assert (status, answer["length"]) == (200, 400_000)
 
 
 async def test_replicas_take_turns_and_stand_in(start_edge: Edge) -> None:
@@ -162,8 +162,8 @@ async def test_only_what_cannot_be_done_twice_by_it_is_sent_again(
     breaks = BreaksOnce()
     async with AsyncExitStack() as stack:
         edge = await start_edge(credits_url=await breaks.start(stack))
-        answered, body = await edge.json(method, "/credits/x", headers=headers, json={"a": 1})
-    assert answered == status
+        answer_status, body = await edge.json(method, "/credits/x", headers=headers, json={"a": 1})
+    assert answer_status == status
     assert breaks.seen == [b'{"a": 1}'] * times
     if status == 503:
         assert body["code"] == "UNAVAILABLE"

@@ -85,8 +85,8 @@ async def test_large_streams_need_little_memory(services: Services, issuer: Toke
         memory = psutil.Process(process.pid)
         await edge.json("GET", "/credits")
         before = memory.memory_info().rss
-        status, seen = await edge.json("POST", "/assets", data=body())
-        assert (status, seen["length"]) == (200, TOTAL)
+        status, answer = await edge.json("POST", "/assets", data=body())
+        assert (status, answer["length"]) == (200, TOTAL)
         peak = memory.memory_info().rss
         services["storage"].answer = file
         received = 0

@@ -39,10 +39,10 @@ ROUTED = [
 @pytest.mark.parametrize(("method", "path", "service"), ROUTED)
 async def test_an_address_belongs_to_one_service(edge: EdgeClient, method: str, path: str, service: str) -> None:
     """Method, path and query arrive there as they were sent."""
-    status, seen = await edge.json(method, path)
+    status, answer = await edge.json(method, path)
     assert status == 200
-    assert (seen["service"], seen["method"]) == (service, method)
-    assert (seen["path"] + ("?" + seen["query"] if seen["query"] else "")) == path
+    assert (answer["service"], answer["method"]) == (service, method)
+    assert (answer["path"] + ("?" + answer["query"] if answer["query"] else "")) == path
 
 
 @pytest.mark.parametrize(
@@ -150,18 +150,18 @@ async def test_a_service_sees_who_asked_and_in_which_trace(edge: EdgeClient) -> 
         "X-Title": "blau-\u00e4",
     }
     async with edge.request("POST", "/projects", headers=sent, json={"name": "x"}) as response:
-        seen = (await response.json())["headers"]
+        headers = (await response.json())["headers"]
         assert response.headers.getall("X-Correlation-ID") == [correlation]
-    assert seen["x-correlation-id"] == correlation
-    assert seen["traceparent"].startswith(f"00-{'a' * 32}-")
-    assert seen["traceparent"] != sent["traceparent"]
-    assert seen["x-forwarded-for"] == "127.0.0.1"
-    assert seen["x-forwarded-host"] == edge.url.removeprefix("http://")
-    assert seen["x-forwarded-proto"] == "http"
-    assert seen["authorization"].startswith("Bearer ")
-    assert (seen["idempotency-key"], seen["if-match"], seen["accept-language"]) == ("k", '"3"', "de")
-    assert (seen["x-filename"], seen["x-title"]) == ("blau-%C3%A4.png", "blau-\u00e4")
-    assert not {"x-hop", "te", "accept-encoding-x", "transfer-encoding"} & set(seen)
+    assert headers["x-correlation-id"] == correlation
+    assert headers["traceparent"].startswith(f"00-{'a' * 32}-")
+    assert headers["traceparent"] != sent["traceparent"]
+    assert headers["x-forwarded-for"] == "127.0.0.1"
+    assert headers["x-forwarded-host"] == edge.url.removeprefix("http://")
+    assert headers["x-forwarded-proto"] == "http"
+    assert headers["authorization"].startswith("Bearer ")
+    assert (headers["idempotency-key"], headers["if-match"], headers["accept-language"]) == ("k", '"3"', "de")
+    assert (headers["x-filename"], headers["x-title"]) == ("blau-%C3%A4.png", "blau-\u00e4")
+    assert not {"x-hop", "te", "accept-encoding-x", "transfer-encoding"} & set(headers)
 
 
 @pytest.mark.parametrize("value", ["caf\u00e9", "cafe\u0301", "\U0001f3a8", "a\u00a0b"])

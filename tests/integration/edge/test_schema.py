@@ -157,16 +157,16 @@ async def test_health_says_whether_requests_can_be_passed_on(start_edge: Edge, t
         edge = await start_edge(**changed)
 
         async def says_so() -> bool:
-            found, health = await edge.json("GET", "/health/ready", anonymous=True)
-            return found == status and words in str(health)
+            answer_status, health = await edge.json("GET", "/health/ready", anonymous=True)
+            return answer_status == status and words in str(health)
 
         await eventually(says_so, f"readiness to answer {status} with {words!r}")
 
-    gone = f"http://127.0.0.1:{free_port()}"
+    dead_url = f"http://127.0.0.1:{free_port()}"
     await told(200, "'status': 'ok'")
-    await told(503, f"credits: {gone} can't be reached", credits_url=gone)
+    await told(503, f"credits: {dead_url} can't be reached", credits_url=dead_url)
     async with serving(UpstreamStub("well")) as well:
-        await told(200, f"credits: {gone} can't be reached", credits_url=f"{gone},{well}")
+        await told(200, f"credits: {dead_url} can't be reached", credits_url=f"{dead_url},{well}")
     keyless = await start_edge(jwks_file=str(tmp_path / "missing.json"))
     assert (await keyless.json("GET", "/health/ready", anonymous=True))[0] == 503
     assert (await keyless.json("GET", "/health/live", anonymous=True))[0] == 200

@@ -102,13 +102,13 @@ async def following(edge: EdgeClient, after: int = 0) -> AsyncIterator[aiohttp.C
 
 async def ids(response: aiohttp.ClientResponse, until: int | None = None) -> list[int]:
     """Of the events that come, up to one of them or to the end."""
-    found: list[int] = []
+    numbers: list[int] = []
     async for line in response.content:
         if line.startswith(b"id: "):
-            found.append(int(line[4:]))
-            if found[-1] == until:
+            numbers.append(int(line[4:]))
+            if numbers[-1] == until:
                 break
-    return found
+    return numbers
 
 
 async def test_many_followers_share_one_stream(edge: EdgeClient, job: Job) -> None:
@@ -249,17 +249,17 @@ async def test_followers_that_come_and_go_get_every_event_once(edge: EdgeClient,
     job.size = 500
 
     async def come_and_go() -> list[int]:
-        seen: list[int] = []
-        while seen[-1:] != [last]:
-            async with following(edge, seen[-1] if seen else 0) as response:
+        numbers: list[int] = []
+        while numbers[-1:] != [last]:
+            async with following(edge, numbers[-1] if numbers else 0) as response:
                 leaves_after = chance.randint(1, 200)
                 async for line in response.content:
                     if line.startswith(b"id: "):
-                        seen.append(int(line[4:]))
+                        numbers.append(int(line[4:]))
                         leaves_after -= 1
-                        if not leaves_after or seen[-1] == last:
+                        if not leaves_after or numbers[-1] == last:
                             break
-        return seen
+        return numbers
 
     async with following(edge) as steady:
         followers = [asyncio.create_task(come_and_go()) for _ in range(20)]

@@ -49,12 +49,12 @@ class Silent:
 
 @asynccontextmanager
 async def silent() -> AsyncIterator[Silent]:
-    made = Silent()
-    server = await asyncio.start_server(made.serve, "127.0.0.1", 0)
-    made.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    upstream = Silent()
+    server = await asyncio.start_server(upstream.serve, "127.0.0.1", 0)
+    upstream.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     async with server:
-        yield made
-        made.ends()
+        yield upstream
+        upstream.ends()
 
 
 async def ready(edge: EdgeClient) -> tuple[int, dict[str, Any]]:
@@ -67,8 +67,8 @@ async def until_ready_says(edge: EdgeClient, status: int, words: str) -> float:
     began = time.monotonic()
 
     async def says_so() -> bool:
-        found, checks = await ready(edge)
-        return found == status and words in str(checks)
+        answer_status, checks = await ready(edge)
+        return answer_status == status and words in str(checks)
 
     await eventually(says_so, f"readiness to answer {status} with {words!r}", within=PATIENCE)
     return time.monotonic() - began
@@ -87,7 +87,7 @@ async def test_another_replica_is_asked_where_that_is_safe(
         )
         requests = [edge.json(method, "/credits/x", headers=headers, json={}) for _ in range(6)]
         answers = await asyncio.gather(*requests)
-    assert [(status, seen["service"]) for status, seen in answers] == [(200, "well")] * 6
+    assert [(status, answer["service"]) for status, answer in answers] == [(200, "well")] * 6
 
 
 @pytest.mark.parametrize(("method", "headers"), [("GET", {}), ("POST", {"Idempotency-Key": "k"})])
@@ -105,7 +105,7 @@ async def test_another_replica_answers_within_two_seconds(
                 answers = await asyncio.gather(*requests)
                 took = time.monotonic() - began
                 assert proxy.connections > connections, "some were sent to the silent one"
-    assert [(status, seen["service"]) for status, seen in answers] == [(200, "well")] * 6
+    assert [(status, answer["service"]) for status, answer in answers] == [(200, "well")] * 6
     assert took < TURN_SECONDS + busy_seconds()
     unset = EdgeSettings(collections_url="-", generation_url="-", credits_url="-", storage_url="-")
     assert unset.limits().hedge < TURN_SECONDS, "a busy machine's delays hide no later turn"
@@ -139,8 +139,8 @@ async def test_a_slow_upload_is_the_clients_own_time(start_edge: Edge) -> None:
             yield b"x" * 30_000
 
     edge = await start_edge(command_timeout=0.4)
-    status, seen = await edge.json("POST", "/assets", data=pieces())
-    assert (status, seen["length"]) == (200, 240_000)
+    status, answer = await edge.json("POST", "/assets", data=pieces())
+    assert (status, answer["length"]) == (200, 240_000)
 
 
 async def test_a_silent_replica_is_put_aside_and_comes_back_by_itself(start_edge: Edge) -> None:
@@ -186,11 +186,11 @@ async def test_who_was_answered_is_shown_nothing_older(edge: EdgeClient, service
         (token, "/jobs", "collections:1:7"),
         (edge.issuer.bearer(), "/jobs", None),
     ):
-        given = {"Emprops-Position": "generation:1:2"} if expected and "generation" in expected else {}
+        position_header = {"Emprops-Position": "generation:1:2"} if expected and "generation" in expected else {}
         async with edge.request("POST", "/projects", headers=token) as response:
             assert response.headers["Emprops-Position"] == "collections:1:7"
-        _, seen = await edge.json("GET", path, headers={**headers, **given})
-        assert seen["headers"].get("emprops-position") == (expected and expected.rpartition(", ")[2])
+        _, answer = await edge.json("GET", path, headers={**headers, **position_header})
+        assert answer["headers"].get("emprops-position") == (expected and expected.rpartition(", ")[2])
 
 
 SERVER = """
@@ -229,7 +229,7 @@ async def goes_on(edge: EdgeClient) -> set[str]:
     ]
     answers = await asyncio.gather(*requests)
     assert {status for status, _ in answers} == {200}
-    return {seen["service"] for _, seen in answers}
+    return {answer["service"] for _, answer in answers}
 
 
 async def test_with_a_frozen_replica_every_request_is_answered(start_edge: Edge) -> None:

@@ -133,9 +133,9 @@ async def test_large_uploads_come_through_whole(edge: EdgeClient, *, known_lengt
     async for chunk in numbered(16 * MIB):
         digest.update(chunk)
     headers = {"Content-Length": str(16 * MIB)} if known_length else {}
-    status, seen = await edge.json("POST", "/assets", data=numbered(16 * MIB), headers=headers)
-    assert (status, seen["length"], seen["sha256"]) == (200, 16 * MIB, digest.hexdigest())
-    assert seen["headers"].get("content-length") == (str(16 * MIB) if known_length else None)
+    status, answer = await edge.json("POST", "/assets", data=numbered(16 * MIB), headers=headers)
+    assert (status, answer["length"], answer["sha256"]) == (200, 16 * MIB, digest.hexdigest())
+    assert answer["headers"].get("content-length") == (str(16 * MIB) if known_length else None)
 
 
 async def test_a_slow_reader_slows_the_service_down(edge: EdgeClient, services: Services) -> None:
@@ -207,9 +207,9 @@ async def test_bodies_are_bounded(start_edge: Edge, path: str, limit: int, *, kn
 
     for size, expected in ((limit, 200), (limit + 1, 413)):
         headers = {"Content-Length": str(size)} if known_length else {}
-        status, seen = await edge.json("POST", path, data=body(size), headers=headers)
+        status, answer = await edge.json("POST", path, data=body(size), headers=headers)
         assert status == expected
-        assert seen.get("code") == ("PAYLOAD_TOO_LARGE" if expected == 413 else None)
+        assert answer.get("code") == ("PAYLOAD_TOO_LARGE" if expected == 413 else None)
 
 
 async def test_an_upload_refused_early_is_answered(edge: EdgeClient, services: Services) -> None:
@@ -225,8 +225,8 @@ async def test_an_upload_refused_early_is_answered(edge: EdgeClient, services: S
 
     services["storage"].answer = full
     headers = {"Content-Length": str(64 * 65536)}
-    status, seen = await edge.json("POST", "/assets", data=body(), headers=headers)
-    assert (status, seen) == (409, {"code": "CONFLICT"})
+    status, answer = await edge.json("POST", "/assets", data=body(), headers=headers)
+    assert (status, answer) == (409, {"code": "CONFLICT"})
 
 
 async def test_many_streams_at_once(edge: EdgeClient, services: Services) -> None:

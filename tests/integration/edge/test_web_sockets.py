@@ -13,9 +13,9 @@ from tests.support.patience import PATIENCE
 
 @pytest.fixture
 def job(services: Services) -> Job:
-    made = Job(services["generation"])
-    made.data = b'{"n": "\\u00e9"}'
-    return made
+    upstream = Job(services["generation"])
+    upstream.data = b'{"n": "\\u00e9"}'
+    return upstream
 
 
 def connecting(edge: EdgeClient, query: str = "", **options: Any) -> Any:

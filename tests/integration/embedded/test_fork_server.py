@@ -56,7 +56,7 @@ def spec(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Proce
             if not up.exists():
                 raise ConnectionError(f"{name} is not up")
 
-        made = ProcessSpec(
+        process = ProcessSpec(
             name=name,
             command=(sys.executable, "-P", "-m", "a_service", str(up), *arguments),
             environment={"OWN": name},
@@ -65,7 +65,7 @@ def spec(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Proce
             cwd=tmp_path,
             is_preloaded=True,
         )
-        return replace(made, **fields)
+        return replace(process, **fields)
 
     return make
 

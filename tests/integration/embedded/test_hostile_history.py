@@ -35,7 +35,7 @@ async def data(database: str, tmp_path: Path) -> AsyncIterator[Path]:
             message = Message(EVIL, EVIL, {"ce-type": EVIL}, EVIL.encode())
             await parking.park(connection, EVIL, message, status="parked", error=EVIL)
     process = ProcessInfo(name="collections-1", state="ready", pid=1, url="http://127.0.0.1:1", tells_health=True)
-    made = SetFile(
+    set_file = SetFile(
         url="http://127.0.0.1:1",
         pid=1,
         replicas=1,
@@ -52,7 +52,7 @@ async def data(database: str, tmp_path: Path) -> AsyncIterator[Path]:
         ports={},
         processes=[process],
     )
-    write_set(tmp_path, encode_set(made))
+    write_set(tmp_path, encode_set(set_file))
     with hold(tmp_path):  # as its supervisor does, while it runs
         yield tmp_path
 

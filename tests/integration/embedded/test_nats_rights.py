@@ -47,65 +47,65 @@ def readers(stream: str) -> set[str]:
 
 
 def publishing() -> list[Right]:
-    found = [right(f"events.{owner}.thing.id.done.v1", owner) for owner in OWNERS]
-    found += [right("work.image.paint", "generation"), right("results.job.gid")]
-    found += [right(f"results.job.gid.{kind}", user) for kind, user in KINDS.items()]
-    found += [right(f"progress.job.gid.sid.{kind}", "generation", user) for kind, user in KINDS.items()]
-    found += [right(f"checkpoints.{kind}", user) for kind, user in KINDS.items()]
-    found += [right("secrets.API_KEY", HTTP_API_USER)]
-    found += [right("cancel.direct_job.sketch"), right("workers.studio-1", *WORKERS)]
-    found += [right("progress.job.gid", "generation"), right("anything.else"), right("$SYS.REQ.SERVER.PING")]
-    found += [right("_INBOX.somebody"), *(right(f"_INBOX_{owner}.x") for owner in OWNERS)]
+    rights = [right(f"events.{owner}.thing.id.done.v1", owner) for owner in OWNERS]
+    rights += [right("work.image.paint", "generation"), right("results.job.gid")]
+    rights += [right(f"results.job.gid.{kind}", user) for kind, user in KINDS.items()]
+    rights += [right(f"progress.job.gid.sid.{kind}", "generation", user) for kind, user in KINDS.items()]
+    rights += [right(f"checkpoints.{kind}", user) for kind, user in KINDS.items()]
+    rights += [right("secrets.API_KEY", HTTP_API_USER)]
+    rights += [right("cancel.direct_job.sketch"), right("workers.studio-1", *WORKERS)]
+    rights += [right("progress.job.gid", "generation"), right("anything.else"), right("$SYS.REQ.SERVER.PING")]
+    rights += [right("_INBOX.somebody"), *(right(f"_INBOX_{owner}.x") for owner in OWNERS)]
     for stream in STREAMS:
         owner = {stream.lower()} & set(OWNERS) or {"generation"}
-        found += [right(f"$JS.API.STREAM.{verb}.{stream}", *owner) for verb in ("CREATE", "UPDATE")]
+        rights += [right(f"$JS.API.STREAM.{verb}.{stream}", *owner) for verb in ("CREATE", "UPDATE")]
         for verb in ("DELETE", "PURGE", "MSG.DELETE", "SNAPSHOT", "RESTORE", "LEADER.STEPDOWN", "PEER.REMOVE"):
             holders = ["generation"] if (verb, stream) == ("MSG.DELETE", "RESULTS") else []
-            found.append(right(f"$JS.API.STREAM.{verb}.{stream}", *holders))
+            rights.append(right(f"$JS.API.STREAM.{verb}.{stream}", *holders))
         looks = readers(stream) or {"generation"}
-        found.append(right(f"$JS.API.STREAM.MSG.GET.{stream}", *looks))
-        found.append(right(f"$JS.API.STREAM.INFO.{stream}", *looks))
+        rights.append(right(f"$JS.API.STREAM.MSG.GET.{stream}", *looks))
+        rights.append(right(f"$JS.API.STREAM.INFO.{stream}", *looks))
         for verb in ("CREATE", "DURABLE.CREATE", "INFO", "MSG.NEXT", "DELETE", "RESET", "PAUSE", "LEADER.STEPDOWN"):
-            found.append(right(f"$JS.API.CONSUMER.{verb}.{stream}.somebodys"))
-        found.append(right(f"$JS.ACK.{stream}.somebodys.1.1.1.1.1"))
+            rights.append(right(f"$JS.API.CONSUMER.{verb}.{stream}.somebodys"))
+        rights.append(right(f"$JS.ACK.{stream}.somebodys.1.1.1.1.1"))
     for kind, user in KINDS.items():
         consumer = consumer_name(kind)
-        found.append(right(f"$JS.API.CONSUMER.CREATE.WORK.{consumer}.work.{kind}", user))
-        found += [right(f"$JS.API.CONSUMER.{verb}.WORK.{consumer}", user) for verb in ("INFO", "MSG.NEXT")]
+        rights.append(right(f"$JS.API.CONSUMER.CREATE.WORK.{consumer}.work.{kind}", user))
+        rights += [right(f"$JS.API.CONSUMER.{verb}.WORK.{consumer}", user) for verb in ("INFO", "MSG.NEXT")]
         for verb in ("CREATE", "DURABLE.CREATE", "DELETE", "RESET"):
-            found.append(right(f"$JS.API.CONSUMER.{verb}.WORK.{consumer}"))
-        found.append(right(f"$JS.API.CONSUMER.CREATE.WORK.{consumer}.work.direct_job.another"))
-        found.append(right(f"$JS.ACK.WORK.{consumer}.1.1.1.1.1", user))
+            rights.append(right(f"$JS.API.CONSUMER.{verb}.WORK.{consumer}"))
+        rights.append(right(f"$JS.API.CONSUMER.CREATE.WORK.{consumer}.work.direct_job.another"))
+        rights.append(right(f"$JS.ACK.WORK.{consumer}.1.1.1.1.1", user))
     for service, consumers in CONSUMERS.items():
         for declared in consumers:
             for name in (declared.name, declared.name + ORDERED_SUFFIX):
                 stream = declared.owner.upper()
                 for verb in ("CREATE", "DURABLE.CREATE", "INFO", "DELETE", "RESET", "MSG.NEXT"):
-                    found.append(right(f"$JS.API.CONSUMER.{verb}.{stream}.{name}", service))
-                found.append(right(f"$JS.ACK.{stream}.{name}.1.1.1.1.1", service))
-    found.append(right(f"$JS.API.CONSUMER.MSG.NEXT.RESULTS.{RESULTS_CONSUMER}", "generation"))
-    found.append(right(f"$JS.ACK.RESULTS.{RESULTS_CONSUMER}.1.1.1.1.1", "generation"))
-    return found
+                    rights.append(right(f"$JS.API.CONSUMER.{verb}.{stream}.{name}", service))
+                rights.append(right(f"$JS.ACK.{stream}.{name}.1.1.1.1.1", service))
+    rights.append(right(f"$JS.API.CONSUMER.MSG.NEXT.RESULTS.{RESULTS_CONSUMER}", "generation"))
+    rights.append(right(f"$JS.ACK.RESULTS.{RESULTS_CONSUMER}.1.1.1.1.1", "generation"))
+    return rights
 
 
 def subscribing() -> list[Right]:
-    found = [
+    rights = [
         right(">"),
         right("events.>"),
         right("work.>"),
         right("results.>"),
         right("$JS.API.>"),
     ]
-    found += [right(f"events.{owner}.>") for owner in OWNERS]
-    found += [right(f"_INBOX_{user}.answer", user) for user in USERS]
-    found += [
+    rights += [right(f"events.{owner}.>") for owner in OWNERS]
+    rights += [right(f"_INBOX_{user}.answer", user) for user in USERS]
+    rights += [
         right("cancel.>"),
         right("workers.*", "generation"),
         right("secrets.>", "generation"),
         right("checkpoints.>", "generation"),
     ]
-    found += [right(f"cancel.{kind}", user) for kind, user in KINDS.items()]
-    return [*found, right("progress.job.>", "generation"), right("_INBOX.answer", *OWNERS)]
+    rights += [right(f"cancel.{kind}", user) for kind, user in KINDS.items()]
+    return [*rights, right("progress.job.>", "generation"), right("_INBOX.answer", *OWNERS)]
 
 
 async def flush_and_close(client: Client) -> None:

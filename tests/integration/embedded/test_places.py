@@ -91,9 +91,9 @@ class TestRoot:
         monkeypatch.setattr(identity, "namespaces_work", lambda _: False)
         closed = tmp_path / "closed"
         closed.mkdir(mode=0o700)
-        with untouched(closed / "postgres"), pytest.raises(NoIdentityError, match="other users can't enter") as told:
+        with untouched(closed / "postgres"), pytest.raises(NoIdentityError, match="other users can't enter") as error:
             for_postgres(closed)
-        assert "Run emprops as another user than root, or move its data" in str(told.value)
+        assert "Run emprops as another user than root, or move its data" in str(error.value)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="is about namespaces")
@@ -101,27 +101,27 @@ def test_a_set_of_an_ordinary_user(tmp_path: Path) -> None:
     """A user without an entry in the user database needs nothing but a folder."""
     if os.geteuid() == 0 and not identity.namespaces_work(1):
         pytest.skip("root can't become an ordinary user who owns this installation")
-    made = RunningSet(tmp_path / "set")
+    instance = RunningSet(tmp_path / "set")
     ordinary = Identity(1, 1, in_namespace=True) if os.geteuid() == 0 else None
-    with untouched(made.data, installation()):
-        made.up(emprops=launch_arguments([*EMPROPS], ordinary))
+    with untouched(instance.data, installation()):
+        instance.up(emprops=launch_arguments([*EMPROPS], ordinary))
         try:
-            assert made.command("status")["ready"] is True
+            assert instance.command("status")["ready"] is True
         finally:
-            made.stop()
+            instance.stop()
 
 
 @pytest.mark.parametrize("letter", ["x", "é"])
 def test_a_path_that_is_too_long_is_a_clear_error(tmp_path: Path, letter: str) -> None:
     """Counted in bytes, as PostgreSQL does."""
     long = tmp_path.joinpath(*[letter * (200 // len(letter.encode()))] * 5)
-    told = subprocess.run(
+    result = subprocess.run(
         [*EMPROPS, "up", "--data", str(long), "--port", "0"], capture_output=True, text=True, check=False, timeout=60
     )
-    assert told.returncode == 1
+    assert result.returncode == 1
     length = len(os.fsencode(long.resolve()))
     expected = f"The path of the set's folder has {length} bytes; at most 800 are allowed. Give a shorter --data."
-    assert told.stderr.splitlines() == [f"emprops: {expected}"]
+    assert result.stderr.splitlines() == [f"emprops: {expected}"]
     assert not long.exists()
 
 

@@ -133,11 +133,11 @@ class TestPostgres:
         """With any content: two servers on one cluster would destroy it."""
         with running(postgres.process(), folder):
             lock = postgres.directory / "postmaster.pid"
-            kept = lock.read_bytes()
+            content = lock.read_bytes()
             lock.write_text("garbage\n")
             postgres.process().prepare()
             assert lock.read_text() == "garbage\n"
-            lock.write_bytes(kept)
+            lock.write_bytes(content)
 
     def test_an_interrupted_first_start_is_cleaned_up(self, postgres: PostgresServer, folder: Path) -> None:
         """The partial cluster and its password file are removed."""

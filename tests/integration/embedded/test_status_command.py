@@ -28,8 +28,8 @@ PARKED = Progress(name="consumer c-v1", parked=3)
 
 
 class Follower:
-    def __init__(self, *found: Progress) -> None:
-        self._found = list(found)
+    def __init__(self, *answers: Progress) -> None:
+        self._found = list(answers)
 
     async def progress(self) -> list[Progress]:
         return self._found
@@ -40,7 +40,7 @@ def set_of(folder: Path, url: str) -> Iterator[Path]:
     """The folder of a set with one service; this process stands for the supervisor and for the service."""
     pid = os.getpid()
     service = ProcessInfo(name="credits-1", state="ready", pid=pid, start=start_of_pid(pid), url=url, tells_health=True)
-    made = SetFile(
+    set_file = SetFile(
         url="http://edge.test",
         pid=pid,
         replicas=1,
@@ -57,7 +57,7 @@ def set_of(folder: Path, url: str) -> Iterator[Path]:
         ports={},
         processes=[service],
     )
-    write_set(folder, encode_set(made))
+    write_set(folder, encode_set(set_file))
     with hold(folder):
         yield folder
 
@@ -73,13 +73,13 @@ async def told(readiness: Readiness, folder: Path, *sentences: str, code: int) -
         with set_of(folder, url):
 
             async def says_so() -> Result | None:
-                found = await status(folder)
-                lines = {line.strip() for line in found.output.splitlines()}
-                return found if lines >= set(sentences) else None
+                result = await status(folder)
+                lines = {line.strip() for line in result.output.splitlines()}
+                return result if lines >= set(sentences) else None
 
-            found = await eventually(says_so, f"{sentences} to be said")
-            assert found.exit_code == code
-            return found
+            result = await eventually(says_so, f"{sentences} to be said")
+            assert result.exit_code == code
+            return result
 
 
 async def test_all_is_well(tmp_path: Path) -> None:
@@ -92,8 +92,8 @@ async def test_all_is_well(tmp_path: Path) -> None:
     readiness.followers["projections"] = Follower(FINE)
     readiness.order["stream"] = stream
     note = "The stream of credits: message 7 is not from this service's relay"
-    found = await told(readiness, tmp_path, "No problems found.", note, code=0)
-    assert "projection fine_v1 2" in found.output
+    result = await told(readiness, tmp_path, "No problems found.", note, code=0)
+    assert "projection fine_v1 2" in result.output
 
 
 @pytest.mark.parametrize(
@@ -116,8 +116,8 @@ async def test_what_can_not_serve(tmp_path: Path) -> None:
         raise NotReady("it does not answer")
 
     readiness = Readiness({"postgresql": postgresql})
-    found = await told(readiness, tmp_path, "credits-1: postgresql: it does not answer", code=1)
-    assert "not ready" in found.output
+    result = await told(readiness, tmp_path, "credits-1: postgresql: it does not answer", code=1)
+    assert "not ready" in result.output
 
 
 async def test_for_programs(tmp_path: Path) -> None:
@@ -128,11 +128,11 @@ async def test_for_programs(tmp_path: Path) -> None:
         with set_of(tmp_path, url):
 
             async def answered() -> Result | None:
-                found = await status(tmp_path, "--json")
-                return found if json.loads(found.output)["processes"][0]["followers"] else None
+                result = await status(tmp_path, "--json")
+                return result if json.loads(result.output)["processes"][0]["followers"] else None
 
-            found = await eventually(answered, "the service's answer")
-    report = json.loads(found.output)
-    assert (found.exit_code, report["running"], report["ready"]) == (1, True, False)
+            result = await eventually(answered, "the service's answer")
+    report = json.loads(result.output)
+    assert (result.exit_code, report["running"], report["ready"]) == (1, True, False)
     assert [follower["progress"]["waiting"] for follower in report["processes"][0]["followers"]] == [2, 12]
     assert report["why"] == ["credits-1: it: relay: 12 waiting, for 61 s on x.v1 at 7: KeyError('a')"]

@@ -89,14 +89,14 @@ async def test_a_start_that_fails_is_retried(tmp_path: Path) -> None:
 async def test_stages_start_one_after_the_other_and_stop_in_reverse(tmp_path: Path) -> None:
     """What comes between two stages runs once, after the first is ready; the last stage is stopped first."""
     server, service = tiny(tmp_path, "server"), tiny(tmp_path, "service")
-    seen: list[bool] = []
+    observations: list[bool] = []
 
     def between() -> None:
-        seen.append((tmp_path / "server.up").exists() and not (tmp_path / "service.up").exists())
+        observations.append((tmp_path / "server.up").exists() and not (tmp_path / "service.up").exists())
 
     async with supervised(tmp_path, Stage((server,), then=between), Stage((service,))) as (supervisor, _):
         await supervisor.start()
-    assert seen == [True]
+    assert observations == [True]
     assert (tmp_path / "journal").read_text().splitlines() == ["service stopped", "server stopped"]
     assert all(child.info.state == "stopped" and child.info.pid is None for child in supervisor.children.values())
 

@@ -23,18 +23,18 @@ STOP_SECONDS = 15.0
 
 
 @pytest.fixture
-def made(tmp_path: Path) -> Iterator[RunningSet]:
-    made = RunningSet(tmp_path / """the sät's "own", $HOME `x`""")
-    yield made
-    if made.process is not None and made.process.poll() is None:
-        made.process.kill()
-        made.process.wait()
+def instance(tmp_path: Path) -> Iterator[RunningSet]:
+    instance = RunningSet(tmp_path / """the sät's "own", $HOME `x`""")
+    yield instance
+    if instance.process is not None and instance.process.poll() is None:
+        instance.process.kill()
+        instance.process.wait()
 
 
-def processes_of(made: RunningSet) -> list[psutil.Process]:
+def processes_of(instance: RunningSet) -> list[psutil.Process]:
     """The supervisor and all its descendants."""
-    assert made.process is not None
-    supervisor = psutil.Process(made.process.pid)
+    assert instance.process is not None
+    supervisor = psutil.Process(instance.process.pid)
     return [supervisor, *supervisor.children(recursive=True)]
 
 
@@ -55,81 +55,81 @@ def emprops(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([*EMPROPS, *arguments], capture_output=True, text=True, check=False, timeout=PATIENCE)
 
 
-async def test_a_set_lives_dies_and_goes_on_where_it_was(made: RunningSet) -> None:
+async def test_a_set_lives_dies_and_goes_on_where_it_was(instance: RunningSet) -> None:
     """Started, used, stopped, started again, killed with -9, started again: the same data each time."""
-    made.up()
-    first_url = made.url
-    assert f"ready {first_url}\n" in made.output.read_text()
-    assert addresses(processes_of(made)) == {LOOPBACK}, "somebody else could reach a server"
+    instance.up()
+    first_url = instance.url
+    assert f"ready {first_url}\n" in instance.output.read_text()
+    assert addresses(processes_of(instance)) == {LOOPBACK}, "somebody else could reach a server"
     for name in (SET_FILE, SECRETS_FILE, "keys/issuer.jwk", "keys/grants.jwk", "nats/nats.conf"):
-        assert (made.data / name).stat().st_mode & 0o077 == 0, f"{name} can be read by others"
+        assert (instance.data / name).stat().st_mode & 0o077 == 0, f"{name} can be read by others"
 
     user = uuid4()
-    async with made.client(user) as client:
+    async with instance.client(user) as client:
         await client.post("/projects", {"name": "kept"})
-    status = made.command("status")
+    status = instance.command("status")
     assert (status["ready"], status["url"]) == (True, first_url)
     assert {process["restarts"] for process in status["processes"]} == {0}
 
-    second = emprops("up", "--data", str(made.data), "--port", "0")
+    second = emprops("up", "--data", str(instance.data), "--port", "0")
     assert (second.returncode, second.stdout) == (2, "")
-    assert f"A set already runs on {made.data}" in second.stderr
+    assert f"A set already runs on {instance.data}" in second.stderr
 
-    before_stop = processes_of(made)
-    assert made.stop() < STOP_SECONDS
-    assert made.process is not None
-    assert made.process.returncode == 0
+    before_stop = processes_of(instance)
+    assert instance.stop() < STOP_SECONDS
+    assert instance.process is not None
+    assert instance.process.returncode == 0
     assert not alive(before_stop)
-    assert made.command("status", check=False)["running"] is False
+    assert instance.command("status", check=False)["running"] is False
 
-    made.up()
-    assert made.url == first_url, "the address is kept when it is still free"
-    assert "kept" in await names_of_projects(made, user)
+    instance.up()
+    assert instance.url == first_url, "the address is kept when it is still free"
+    assert "kept" in await names_of_projects(instance, user)
 
-    before_kill = processes_of(made)
-    made.process.kill()
-    made.process.wait()
+    before_kill = processes_of(instance)
+    instance.process.kill()
+    instance.process.wait()
     assert not alive(before_kill), "a killed supervisor left orphans"
-    made.up()
-    assert "kept" in await names_of_projects(made, user)
-    made.stop()
+    instance.up()
+    assert "kept" in await names_of_projects(instance, user)
+    instance.stop()
 
 
-async def names_of_projects(made: RunningSet, user: UUID) -> set[str]:
-    async with made.client(user) as client:
+async def names_of_projects(instance: RunningSet, user: UUID) -> set[str]:
+    async with instance.client(user) as client:
         return {item["name"] for item in await client.get("/projects")}
 
 
-def restarted(made: RunningSet) -> set[str]:
-    return {info.name for info in made.file.processes if info.restarts and info.state == "ready"}
+def restarted(instance: RunningSet) -> set[str]:
+    return {info.name for info in instance.file.processes if info.restarts and info.state == "ready"}
 
 
-def test_a_server_that_dies_is_back_at_its_address(made: RunningSet) -> None:
+def test_a_server_that_dies_is_back_at_its_address(instance: RunningSet) -> None:
     """After kill -9, which is reported; the services are not restarted."""
-    made.up()
-    url, pids = made.url, {info.name: info.pid for info in made.file.processes if info.tells_health}
+    instance.up()
+    url, pids = instance.url, {info.name: info.pid for info in instance.file.processes if info.tells_health}
     for name in ("postgres", "nats", "seaweedfs"):
-        made.kill(name)
+        instance.kill(name)
 
     def all_are_back() -> bool:
-        if restarted(made) != {"postgres", "nats", "seaweedfs"}:
-            raise NotYet(made.output.read_text())
+        if restarted(instance) != {"postgres", "nats", "seaweedfs"}:
+            raise NotYet(instance.output.read_text())
         return True
 
     wait_for(all_are_back, "the servers to be started again")
-    output = made.output.read_text()
+    output = instance.output.read_text()
     assert all(f"{name} was killed by signal 9; restart 1" in output for name in ("postgres", "nats", "seaweedfs"))
-    assert {info.name: info.pid for info in made.file.processes if info.tells_health} == pids
-    assert made.url == url
-    assert made.process is not None
-    os.kill(made.process.pid, signal.SIGINT)
-    assert made.process.wait(STOP_SECONDS) == 0
+    assert {info.name: info.pid for info in instance.file.processes if info.tells_health} == pids
+    assert instance.url == url
+    assert instance.process is not None
+    os.kill(instance.process.pid, signal.SIGINT)
+    assert instance.process.wait(STOP_SECONDS) == 0
 
 
 def test_a_port_in_use_is_named(tmp_path: Path) -> None:
     """With what to do about it."""
-    with socket.create_server((LOOPBACK, 0)) as taken:
-        port = taken.getsockname()[1]
+    with socket.create_server((LOOPBACK, 0)) as listener:
+        port = listener.getsockname()[1]
         refused = emprops("up", "--data", str(tmp_path / "other"), "--port", str(port))
     assert refused.returncode == 2
     assert f"Port {port} on {LOOPBACK} is in use. Give another --port, or 0" in refused.stderr

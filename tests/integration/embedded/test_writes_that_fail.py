@@ -42,7 +42,7 @@ async def test_a_full_disk_stops_no_restart(tmp_path: Path) -> None:
     """A process that dies while the disk is full is restarted, if need be without a log; the state is written later."""
     with small_disk(tmp_path / "disk", 2) as disk:
         messages: list[str] = []
-        state = StateWriter(lambda made: write_private(disk / "set.json", made, durable=False), messages.append)
+        state = StateWriter(lambda content: write_private(disk / "set.json", content, durable=False), messages.append)
         configuration = disk / "its.conf"
 
         def changed(processes: list[ProcessInfo]) -> None:
@@ -100,7 +100,7 @@ async def test_failing_writes_are_ignored(tmp_path: Path) -> None:
 
 def test_lines_that_could_not_be_written_are_counted() -> None:
     """The count is written with the next line."""
-    written: list[str] = []
+    texts: list[str] = []
     is_full = True
     tried = threading.Semaphore(0)
 
@@ -108,7 +108,7 @@ def test_lines_that_could_not_be_written_are_counted() -> None:
         try:
             if is_full:
                 raise OSError(errno.ENOSPC, "No space left on device")
-            written.append(line)
+            texts.append(line)
         finally:
             tried.release()
 
@@ -119,7 +119,7 @@ def test_lines_that_could_not_be_written_are_counted() -> None:
     is_full = False
     lines.put("three")
     lines.close()
-    assert written == ["(2 lines could not be written)\nthree"]
+    assert texts == ["(2 lines could not be written)\nthree"]
 
 
 def test_a_journal_on_a_full_disk() -> None:
@@ -132,17 +132,17 @@ def test_a_journal_on_a_full_disk() -> None:
 
 def test_a_blocked_write_blocks_neither_put_nor_close() -> None:
     """As to a terminal that was stopped with Ctrl-S."""
-    awake, written = threading.Event(), list[str]()
+    awake, texts = threading.Event(), list[str]()
 
     def write(text: str) -> None:
         awake.wait()
-        written.append(text)
+        texts.append(text)
 
     lines = LineWriter(write)
     for number in range(5000):
         lines.put(str(number))
     lines.close()
-    assert written == [], "closed before the reader was awake"
+    assert texts == [], "closed before the reader was awake"
     awake.set()
 
 

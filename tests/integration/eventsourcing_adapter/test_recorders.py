@@ -30,13 +30,13 @@ def factory(store: EventStore) -> Iterator[Factory]:
 class TestCommands:
     async def test_the_context_is_recorded(self, store: EventStore, application: Application[UUID]) -> None:
         """`save` records it, as the services do for their own events."""
-        told = Context(uuid4(), "user:ada", traceparent="00-1-2-01")
+        expected = Context(uuid4(), "user:ada", traceparent="00-1-2-01")
         account = Account("Ada")
-        await asyncio.to_thread(application.save, account, context=told)
+        await asyncio.to_thread(application.save, account, context=expected)
         async with EventStore.open(store.dsn, LIBRARY) as service:
             (recorded,) = await service.read_stream(account.id)
-        assert recorded.context == told
-        assert recorded.event_id == uuid5(told.command_id, "0")
+        assert recorded.context == expected
+        assert recorded.event_id == uuid5(expected.command_id, "0")
 
     def test_the_same_command_again(self, factory: Factory) -> None:
         """Is not recorded again: its first positions are the answer."""
@@ -139,5 +139,5 @@ async def test_metadata_is_always_a_context(store: EventStore, application: Appl
         await cursor.execute("select metadata, event_id from events")
         row = await cursor.fetchone()
     assert row
-    told = msgspec.json.decode(row[0], type=Context)
-    assert row[1] == uuid5(told.command_id, "0")
+    metadata = msgspec.json.decode(row[0], type=Context)
+    assert row[1] == uuid5(metadata.command_id, "0")

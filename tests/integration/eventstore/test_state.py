@@ -209,11 +209,11 @@ async def test_a_command_is_decided_on_the_state_that_its_caller_has_read(
     """Without a query; on the recorded one if that is newer."""
     stream = uuid4()
     await store.append(counted(stream, 0, 1), context())
-    known = (await store.load_many(TALLY, [stream]))[stream]
+    basis = (await store.load_many(TALLY, [stream]))[stream]
     queries = _counting(store, monkeypatch)
-    assert (await store.handle(TALLY, stream, count(1), context(), known=known)).state.total == 2
+    assert (await store.handle(TALLY, stream, count(1), context(), basis=basis)).state.total == 2
     assert queries.total() == 0
-    assert (await store.handle(TALLY, stream, count(1), context(), known=known)).state.total == 3
+    assert (await store.handle(TALLY, stream, count(1), context(), basis=basis)).state.total == 3
 
 
 def _counting(store: EventStore, monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
@@ -221,9 +221,9 @@ def _counting(store: EventStore, monkeypatch: pytest.MonkeyPatch) -> Counter[str
     queries: Counter[str] = Counter()
     rows = store.pool.rows
 
-    async def counting(query: str, *given: Any) -> Any:
+    async def counting(query: str, *arguments: Any) -> Any:
         queries[query] += 1
-        return await rows(query, *given)
+        return await rows(query, *arguments)
 
     monkeypatch.setattr(store.pool, "rows", counting)
     return queries

@@ -66,9 +66,9 @@ class Readings:
         self.count = 0
         read_stream = store.read_stream
 
-        async def counted(*given: Any, **more: Any) -> Any:
+        async def counted(*arguments: Any, **more: Any) -> Any:
             self.count += 1
-            return await read_stream(*given, **more)
+            return await read_stream(*arguments, **more)
 
         monkeypatch.setattr(store, "read_stream", counted)
 

@@ -20,10 +20,10 @@ SUBJECT, TOO_LARGE_FOR_THE_STREAM = "work.direct_job.sketch", 10054
 
 @pytest_asyncio.fixture
 async def broker(nats_url: str) -> AsyncIterator[Broker]:
-    made = Broker(nats_url, "publishing")
-    connection = asyncio.create_task(made.run())
+    instance = Broker(nats_url, "publishing")
+    connection = asyncio.create_task(instance.run())
     try:
-        yield made
+        yield instance
     finally:
         await stop(connection)
 

@@ -27,13 +27,13 @@ def many_values() -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("written", "count"),
+    ("instructions", "count"),
     [(many_values(), 7_000), (much_text(), 6_000), (data(STEP), 10_000)],
     ids=["many values", "a large document", "many generations"],
 )
-async def test_the_largest_request(api: Api, collections: Any, written: dict[str, Any], count: int) -> None:
+async def test_the_largest_request(api: Api, collections: Any, instructions: dict[str, Any], count: int) -> None:
     """Dry, and for good, with hashes of its own; and the reading of what was asked for."""
-    collection = await created(collections, written)
+    collection = await created(collections, instructions)
     path = f"/collections/{collection}/generations"
     hashes = [f"hash {number:05}" for number in range(count)]
     headers = {"Content-Type": "application/json", "Emprops-Position": f"collections:1:{ANSWERED[collection]}"}

@@ -14,8 +14,8 @@ from tests.support.apps.generation import FOXES, Api, created
 async def test_a_follower_is_told_everything_in_order(api: Api, collections, credits_, worker_: Worker):
     """From the request to the end, after which the stream ends by itself."""
     job_id = (await api.generate(await created(collections, FOXES), generations=1)).data["job_id"]
-    told = await api.told(job_id)
-    recorded = [item for item in told if item.id is not None]
+    events = await api.told(job_id)
+    recorded = [item for item in events if item.id is not None]
     assert [item.event for item in recorded] == [
         "job_status",
         "job_status",
@@ -35,20 +35,20 @@ async def test_a_follower_is_told_everything_in_order(api: Api, collections, cre
     [image] = [item.data for item in recorded if item.event == "image_generated"]
     job = await api.job(job_id)
     assert image["url"] == job["generations"][0]["outputs"][1]["url"]
-    assert {item.data["job_id"] for item in told} == {job_id}
+    assert {item.data["job_id"] for item in events} == {job_id}
 
 
 async def test_progress_comes_while_it_is_made_and_has_no_id(api: Api, collections, credits_, worker_: Worker):
     """It is not recorded, so it is not replayed."""
     await worker_.pause()
     job_id = (await api.generate(await created(collections, FOXES), generations=1)).data["job_id"]
-    told = []
+    history = []
     async with api.follow(job_id) as events:
         async for event in events:
-            told.append(event)
+            history.append(event)
             if event.event == "node_started":
                 worker_.may_work.set()
-    progress = [item for item in told if item.event == "node_progress"]
+    progress = [item for item in history if item.event == "node_progress"]
     assert [(item.id, item.data["step_id"], item.data["progress"]) for item in progress] == [
         (None, 11, 0.5),
         (None, 12, 0.5),
@@ -70,15 +70,15 @@ async def test_a_follower_that_comes_back_in_the_middle_misses_nothing(
 ):
     """Cut off after every event, it comes again with the last id that it saw."""
     job_id = (await api.generate(await created(collections, FOXES), generations=2)).data["job_id"]
-    seen, after = [], None
-    while not seen or seen[-1].data.get("status") != "completed":
+    history, after = [], None
+    while not history or history[-1].data.get("status") != "completed":
         async with api.follow(job_id, after) as events:
             async for event in events:
                 if event.id is not None:
-                    seen.append(event)
+                    history.append(event)
                     after = event.id
                     break
-    assert seen == await api.told(job_id)
+    assert history == await api.told(job_id)
 
 
 async def test_who_has_seen_the_end_is_told_to_stop(api: Api, collections, credits_, worker_: Worker):
@@ -100,11 +100,11 @@ async def test_an_id_that_is_none_of_ours_is_refused(api: Api, collections, cred
 async def test_an_id_of_another_stream_hides_nothing(api: Api, collections, credits_, worker_: Worker):
     """The client learns that it has seen another history; then all events follow, to the end."""
     job_id = (await api.generate(await created(collections, FOXES), generations=1)).data["job_id"]
-    told = await api.told(job_id, after=999_999_999)
-    assert (told[0].id, told[0].event, told[0].data) == (None, "gap", {"after": 999_999_999})
-    assert (told[1].data["status"], told[-1].data["status"]) == ("pending", "completed")
+    events = await api.told(job_id, after=999_999_999)
+    assert (events[0].id, events[0].event, events[0].data) == (None, "gap", {"after": 999_999_999})
+    assert (events[1].data["status"], events[-1].data["status"]) == ("pending", "completed")
     again = await api.told(job_id, after=999_999_999)
-    assert [item.id for item in again if item.id] == [item.id for item in told if item.id]
+    assert [item.id for item in again if item.id] == [item.id for item in events if item.id]
 
 
 async def test_silence_is_filled_with_comments(api: Api, collections, credits_, worker_: Worker):
@@ -113,10 +113,10 @@ async def test_silence_is_filled_with_comments(api: Api, collections, credits_, 
     job_id = (await api.generate(await created(collections, FOXES), generations=1)).data["job_id"]
     hub = JobEventHub(api.store, Broker("nats://nobody", "unused"))
     lines = stream(hub, UUID(job_id), 0, heartbeat=0.05)
-    told = [await anext(lines) for _ in range(3)]
-    assert told[0] == b"retry: 1000\n\n"
-    assert told[1].startswith(b"id: ")
-    assert told[2] == b": still here\n\n"
+    frames = [await anext(lines) for _ in range(3)]
+    assert frames[0] == b"retry: 1000\n\n"
+    assert frames[1].startswith(b"id: ")
+    assert frames[2] == b": still here\n\n"
     await lines.aclose()
     assert not hub.followed
 
@@ -127,7 +127,7 @@ async def test_many_followers_of_one_job_are_all_told_everything(api: Api, colle
     job_id = (await api.generate(await created(collections, FOXES), generations=3)).data["job_id"]
     followers = [asyncio.create_task(api.told(job_id)) for _ in range(40)]
     worker_.may_work.set()
-    told = await asyncio.gather(*followers)
-    recorded = [[event for event in events if event.id is not None] for events in told]
+    histories = await asyncio.gather(*followers)
+    recorded = [[event for event in events if event.id is not None] for events in histories]
     assert all(events == recorded[0] for events in recorded)
     assert recorded[0][-1].data["status"] == "completed"

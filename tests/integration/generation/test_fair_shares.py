@@ -118,7 +118,7 @@ async def test_a_job_begins_though_another_one_keeps_the_read_tables_busy(
 
 
 async def _started(api: Api) -> int:
-    return sum("generation_started" in each.type for each in await api.store.read_all(0, 1000))
+    return sum("generation_started" in event.type for event in await api.store.read_all(0, 1000))
 
 
 async def _has_started(api: Api, count: int) -> bool:
@@ -174,8 +174,8 @@ async def _queued(worker: Worker, count: int) -> bool:
 
 
 async def _rows(api: Api, count: int) -> bool:
-    ((found,),) = await api.store.pool.rows("select count(*) from open_jobs", ())
-    return bool(found == count)
+    ((number,),) = await api.store.pool.rows("select count(*) from open_jobs", ())
+    return bool(number == count)
 
 
 async def test_a_small_job_is_behind_the_few_steps_that_were_sent(

@@ -31,7 +31,7 @@ async def test_what_may_pass_is_tried_again(api: Api, collections, credits_, wor
     job = await api.ended(job_id)
     assert [work.attempt for work in worker_.worked] == [1, 2]
     assert job["credits"]["captured"] == Decimal(1)
-    errors = [told.data for told in await api.told(job_id) if told.event == "error"]
+    errors = [event.data for event in await api.told(job_id) if event.event == "error"]
     assert [(error["code"], error["retrying"], error["attempt"]) for error in errors] == [("BROKEN", True, 1)]
 
 
@@ -209,8 +209,8 @@ async def test_two_replicas_share_the_work(
         generation_service(database, nats_url, tmp_path, issuer, service_instance="b") as other,
     ):
         job_id = (await one.generate(await created(collections, FOXES), generations=4)).data["job_id"]
-        told = await other.told(job_id)
-        assert told[-1].data["status"] == "completed"
+        events = await other.told(job_id)
+        assert events[-1].data["status"] == "completed"
         assert (await other.job(job_id))["status"] == "completed"
         assert len(await events_of(one, "step_completed.v1")) == 8
         assert len(worker_.worked) == 8

@@ -175,10 +175,10 @@ async def test_many_followers_share_one_subscription_one_encoding_and_one_readin
         before = client.stats["in_msgs"]
         progress = Progress(job_id, uuid4(), uuid4(), 1, 0.5, "half")
         await client.publish(f"progress.{job_id}.g.s", msgspec.json.encode(progress))
-        heard = await asyncio.gather(*(follower.next(60) for follower in followers))
+        arrivals = await asyncio.gather(*(follower.next(60) for follower in followers))
         assert client.stats["in_msgs"] == before + 1
         assert subscribed == [f"progress.{job_id}.>"]
-    for turns in (first, then, [[news] for news in heard]):
+    for turns in (first, then, [[news] for news in arrivals]):
         for number, frame in enumerate(event for turn in turns[0] for event in turn):
             assert all([event for turn in item for event in turn][number].encoded is frame.encoded for item in turns)
 
@@ -209,8 +209,8 @@ async def test_a_stream_says_behind_which_id_it_begins(
     first = (await api.told(job_id))[0].id
     url = f"{api.url}/jobs/{job_id}/events"
     async with aiohttp.ClientSession(headers=issuer.bearer(ALICE)) as session:
-        for given, begins in (("0", "0"), (str(first), str(first)), ("999999999", "0")):
-            async with session.get(url, headers={"Last-Event-ID": given}) as response:
+        for last_id, begins in (("0", "0"), (str(first), str(first)), ("999999999", "0")):
+            async with session.get(url, headers={"Last-Event-ID": last_id}) as response:
                 assert response.headers["Emprops-Stream-After"] == begins
 
 

@@ -110,8 +110,8 @@ async def test_the_same_hash_draws_the_same_again(api: Api, collections, credits
     first = await api.ended((await api.generate(collection, generations=3)).data["job_id"])
     hashes = [generation["hash"] for generation in first["generations"]]
     again = await api.ended((await api.generate(collection, hashes=hashes)).data["job_id"])
-    drawn = [[generation["variables"] for generation in job["generations"]] for job in (first, again)]
-    assert drawn[0] == drawn[1]
+    variables = [[generation["variables"] for generation in job["generations"]] for job in (first, again)]
+    assert variables[0] == variables[1]
     payloads = {work.context.hash: [] for work in worker_.worked}
     for work in worker_.worked:
         payloads[work.context.hash].append(work.payload)

@@ -44,16 +44,16 @@ async def fill(store: EventStore, job: UUID, count: int, outputs: str = ASSET) -
 
 async def each(api: Api, job: UUID, **filters: str) -> list[Any]:
     """Every generation, page by page."""
-    found: list[Any] = []
+    generations: list[Any] = []
     cursor: str | None = None
-    while not found or cursor is not None:
+    while not generations or cursor is not None:
         query = "&".join(f"{name}={value}" for name, value in {**filters, "cursor": cursor}.items() if value)
         answer = await api.get(f"/jobs/{job}/generations?{query}".rstrip("?"))
         assert len(answer.text) <= MOST
-        found += answer.data
+        generations += answer.data
         cursor = answer.body["next_cursor"]
         assert answer.data
-    return found
+    return generations
 
 
 async def test_a_job_of_10_000_generations_answers_with_its_first_page(api: Api) -> None:

@@ -220,7 +220,7 @@ async def test_a_preview_and_what_it_takes_are_one_append(
 ) -> None:
     collection = await opened(collections)
     job_id = (await preview(api, collection, generations=2)).data["job_id"]
-    [requested] = [each for each in await api.store.read_stream(UUID(job_id)) if isinstance(each.event, JobRequested)]
+    [requested] = [item for item in await api.store.read_stream(UUID(job_id)) if isinstance(item.event, JobRequested)]
     [reserved, *_] = await api.store.read_stream(allowance_id(collection, BOB))
     assert (reserved.event.job_id, reserved.event.generations) == (UUID(job_id), 2)
     assert reserved.position == requested.position + 1

@@ -65,17 +65,17 @@ async def test_instructions_are_shown_to_those_who_may_remix(
 ) -> None:
     """In dry runs, in refusals, and with the files: a collection that is made of a file's input is a remix."""
     collection = await opened(collections, is_remixable=is_remixable)
-    shown = (await preview(api, collection, dry_run=True)).data
-    assert (bool(shown["plan"]), bool(shown["breakdown"])) == (is_remixable, is_remixable)
-    assert (shown["quoted"], shown["total"]) == (1, 1)
-    assert shown["preview"] == {"max_generations": 3, "left": 3, "paid_by": "visitor"}
-    drawn = shown["generations"][0]["hash"]
-    job_id = (await preview(api, collection, dry_run_token=shown["dry_run_token"])).data["job_id"]
-    [made] = (await ended(api, job_id))["generations"]
-    assert made["hash"] == drawn, "the job draws what the dry run showed"
+    estimate = (await preview(api, collection, dry_run=True)).data
+    assert (bool(estimate["plan"]), bool(estimate["breakdown"])) == (is_remixable, is_remixable)
+    assert (estimate["quoted"], estimate["total"]) == (1, 1)
+    assert estimate["preview"] == {"max_generations": 3, "left": 3, "paid_by": "visitor"}
+    expected = estimate["generations"][0]["hash"]
+    job_id = (await preview(api, collection, dry_run_token=estimate["dry_run_token"])).data["job_id"]
+    [generation] = (await ended(api, job_id))["generations"]
+    assert generation["hash"] == expected, "the job draws what the dry run showed"
     [completed] = [
         event
-        for event in await api.store.read_stream(UUID(made["gid"]))
+        for event in await api.store.read_stream(UUID(generation["gid"]))
         if isinstance(event.event, GenerationCompleted)
     ]
     assert bool(completed.event.gen_in_data) == is_remixable
@@ -97,9 +97,11 @@ async def test_a_visitor_makes_no_artwork_of_the_tokens(
     )
     collection = await opened(collections, own)
     assert (await preview(api, collection, hashes=["ab"])).refusal == (400, "VALIDATION_FAILED", ["/hashes"])
-    shown = (await preview(api, collection, dry_run=True)).data
-    assert [generation["hash"] for generation in shown["generations"]] != ["ab"]
-    assert [each["hash"] for each in (await api.generate(collection, dry_run=True)).data["generations"]] == ["ab"]
+    estimate = (await preview(api, collection, dry_run=True)).data
+    assert [generation["hash"] for generation in estimate["generations"]] != ["ab"]
+    assert [
+        generation["hash"] for generation in (await api.generate(collection, dry_run=True)).data["generations"]
+    ] == ["ab"]
 
 
 async def test_a_former_owner_is_a_visitor(api: Api, collections: Publisher, rich: CreditsApi, worker_: Worker) -> None:

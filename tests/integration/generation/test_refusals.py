@@ -45,8 +45,8 @@ CASES = [
 
 async def test_a_wrong_request_records_nothing(api: Api, collections):
     """Dry or not, the answer is the same."""
-    for written, body, refusal in CASES:
-        collection = await created(collections, written)
+    for instructions, body, refusal in CASES:
+        collection = await created(collections, instructions)
         for dry in ({}, {"dry_run": True}):
             answer = await api.generate(collection, **(dry | body))
             assert answer.refusal == refusal, body

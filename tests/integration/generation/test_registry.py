@@ -107,8 +107,8 @@ async def test_a_job_draws_what_its_dry_run_showed_or_is_refused(
     """Page by page; a workflow that has changed since refuses the token."""
     await registered(api, "echo")
     style = {"name": "style", "type": "pick", "value": {"values": list("abcdef"), "display_names": list("abcdef")}}
-    written = data(component("echo", document="{{style}}"), variables=[style], generations={"generations": 30})
-    collection = await created(collections, written)
+    instructions = data(component("echo", document="{{style}}"), variables=[style], generations={"generations": 30})
+    collection = await created(collections, instructions)
     first = (await api.generate(collection, dry_run=True)).data
     token = first["dry_run_token"]
     assert (len(first["generations"]), first["breakdown"][0]["details"]) == (20, {"type": "free"})

@@ -31,11 +31,11 @@ async def test_double_and_late_results_change_nothing(api: Api, collections, cre
     job_id = (await api.generate(await created(collections, FOXES))).data["job_id"]
     await api.ended(job_id)
     before = await api.store.head()
-    taken = len(worker_.worked) * 2
+    count = len(worker_.worked) * 2
     for work in worker_.worked:
         await worker_.answer(finished(work), f"again:{work.sid}")
         await worker_.answer(failed(work, retryable=False), f"late:{work.sid}")
-    await eventually(lambda: _results_are_settled(worker_), f"{taken} more results to be taken in")
+    await eventually(lambda: _results_are_settled(worker_), f"{count} more results to be taken in")
     assert await api.store.head() == before
 
 
@@ -73,12 +73,12 @@ async def test_a_parked_result_is_retried_as_any_event_is(api: Api, collections,
     async def parked():
         async with api.store.pool.connection() as connection:
             rows = await operator_actions.list_parked(connection, "generation-results-v1")
-        found[:] = rows
+        results[:] = rows
         return len(rows) == 2
 
-    found: list[parking.Parked] = []
+    results: list[parking.Parked] = []
     await eventually(parked, "both to be parked")
-    first, second = found
+    first, second = results
     async with api.store.pool.connection() as connection:
         await connection.execute(
             "update parked set body = %s where id = %s", (msgspec.json.encode(finished(done)), first.id)

@@ -69,18 +69,18 @@ async def test_the_commands_run_with_the_settings_of_a_container(api: Api, secre
     """As `run-service generation infra.cli secrets …` does."""
     environment = {**os.environ, "DATABASE_URL": database, "EMPROPS_SECRETS_KEY": SECRETS_KEY}
 
-    async def run(*words: str, given: dict[str, str] = environment) -> tuple[int | None, str]:
+    async def run(*words: str, variables: dict[str, str] = environment) -> tuple[int | None, str]:
         command = [sys.executable, "-m", "infra.cli", "secrets", *words]
         pipe = asyncio.subprocess.PIPE
         process = await asyncio.create_subprocess_exec(
-            *command, env=given, stdout=pipe, stderr=asyncio.subprocess.STDOUT
+            *command, env=variables, stdout=pipe, stderr=asyncio.subprocess.STDOUT
         )
         out, _ = await process.communicate()
         return process.returncode, out.decode()
 
     assert await run("set", "KEY", "--value", VALUE) == (0, "KEY is set\n")
     assert await secrets.value("KEY") == VALUE
-    code, out = await run("list", given={**environment, "EMPROPS_SECRETS_KEY": ""})
+    code, out = await run("list", variables={**environment, "EMPROPS_SECRETS_KEY": ""})
     assert (code, "give --data DIR" in out) == (2, True)
 
 

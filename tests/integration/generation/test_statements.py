@@ -38,16 +38,16 @@ class Counting:
         self._store, self._reads, self._batches = store, 0, store.writer.batches
         rows = store.pool.rows
 
-        async def counted(*given: Any) -> Any:
+        async def counted(*arguments: Any) -> Any:
             self._reads += 1
-            return await rows(*given)
+            return await rows(*arguments)
 
         monkeypatch.setattr(store.pool, "rows", counted)
 
     def since(self) -> tuple[int, int]:
-        found = self._reads, self._store.writer.batches - self._batches
+        counts = self._reads, self._store.writer.batches - self._batches
         self._reads, self._batches = 0, self._store.writer.batches
-        return found
+        return counts
 
 
 @pytest_asyncio.fixture

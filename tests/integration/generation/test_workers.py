@@ -36,8 +36,8 @@ async def announce(client: Client, instance: str, *services: str, working: tuple
 async def workers_of(api: Api) -> list[dict[str, Any]]:
     answer = await api.send("GET", "/workers", ALICE, "operator")
     assert answer.status == 200, answer.body
-    found: list[dict[str, Any]] = answer.body["data"]
-    return found
+    workers: list[dict[str, Any]] = answer.body["data"]
+    return workers
 
 
 async def test_operators_see_who_is_connected_and_does_what(api: Api, nats_url: str) -> None:

@@ -23,8 +23,8 @@ def definition(name: str) -> dict[str, Any]:
     return definition_of(name, files, lists)
 
 
-async def registered(api: Api, name: str, made: dict[str, Any] | None = None) -> Any:
-    body = {"name": name, "definition": made if made is not None else definition(name)}
+async def registered(api: Api, name: str, document: dict[str, Any] | None = None) -> Any:
+    body = {"name": name, "definition": document if document is not None else definition(name)}
     answer = await api.send("POST", "/workflows", ALICE, "operator", json=body)
     assert answer.status in {200, 201}, answer.data
     return answer.data

@@ -118,9 +118,9 @@ class Worker:
         for output in result.outputs:
             if output.kind == "asset" and output.path not in self._stored:
                 assert output.path is not None
-                if (told := self.told(result, output)) is not None:
+                if (event := self.told(result, output)) is not None:
                     self._stored.add(output.path)
-                    await self.storage.publish(uuid5(result.sid, output.path), told)
+                    await self.storage.publish(uuid5(result.sid, output.path), event)
 
     async def answer(self, result: WorkResult, message_id: str | None = None) -> None:
         headers = {"Nats-Msg-Id": message_id or f"{result.sid}:{result.attempt}"}

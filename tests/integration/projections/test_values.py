@@ -71,21 +71,21 @@ STORED: Any = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 async def test_json_is_stored_byte_for_byte(database: str) -> None:
     """When written, read by the fold and written again, and rebuilt: always the text of the event."""
-    drawn: list[dict[str, Any]] = []
+    samples: list[dict[str, Any]] = []
 
     @settings(max_examples=DOCUMENTS, database=None)
     @given(documents)
     def draw(document: dict[str, Any]) -> None:
-        drawn.append(document)
+        samples.append(document)
 
     draw()
-    drawn += [{"n": number, "list": [number, {"z": number, "a": number}]} for number in ODD_NUMBERS]
-    random.Random(7).shuffle(drawn)
+    samples += [{"n": number, "list": [number, {"z": number, "a": number}]} for number in ODD_NUMBERS]
+    random.Random(7).shuffle(samples)
     async with EventStore.open(database, CODEC) as store:
         async with projecting(store, SAYINGS) as projector:
-            for begin in range(0, len(drawn), 3):
+            for begin in range(0, len(samples), 3):
                 stream = uuid4()
-                for version, document in enumerate(drawn[begin : begin + 3]):
+                for version, document in enumerate(samples[begin : begin + 3]):
                     appended = await store.append([StreamAppend(stream, version, [Said(document)])], context())
             assert await projector.caught_up(appended.position, PATIENCE)
         await assert_exact(store)

@@ -64,14 +64,14 @@ class Statements:
 async def service(name: str, database: str, nats_url: str, folder: Path) -> AsyncIterator[Running]:
     common: dict[str, Any] = {"database_url": database, "nats_url": nats_url}
     common["auth_jwks_url"] = (folder / "none.json").as_uri()
-    made: tuple[ServiceDefinition, ServiceSettings, Build]
+    parts: tuple[ServiceDefinition, ServiceSettings, Build]
     if name == "generation":
         key = str(grant_key(folder))
         settings = GenerationSettings(**common, grant_key_file=key, storage_url="http://storage.test")
-        made = GENERATION, settings, build_generation
+        parts = GENERATION, settings, build_generation
     else:
-        made = COLLECTIONS, CollectionsSettings(**common), build_collections
-    async with running(*made) as running_one:
+        parts = COLLECTIONS, CollectionsSettings(**common), build_collections
+    async with running(*parts) as running_one:
         yield running_one
 
 

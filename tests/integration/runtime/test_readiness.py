@@ -189,11 +189,11 @@ async def test_each_follower_tells_its_progress(database: str, nats_url: str) ->
 async def test_a_check_that_hangs_is_begun_once(database: str, nats_url: str) -> None:
     """However often readiness is asked: what hangs must not pile up."""
     async with credits_service(database, nats_url) as client:
-        begun = 0
+        calls = 0
 
         async def hangs() -> str | None:
-            nonlocal begun
-            begun += 1
+            nonlocal calls
+            calls += 1
             await asyncio.Event().wait()
             return None
 
@@ -201,7 +201,7 @@ async def test_a_check_that_hangs_is_begun_once(database: str, nats_url: str) ->
         answers = await asyncio.gather(*(client.ready() for _ in range(5)))
         answers.append(await client.ready())
         assert {status for status, _ in answers} == {503}
-        assert begun == 1
+        assert calls == 1
 
 
 async def test_a_clock_that_differs_from_postgresqls_is_told(

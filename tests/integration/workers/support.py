@@ -88,11 +88,11 @@ class Storage:
         assert request.headers["Authorization"] == f"Bearer {TOKEN}"
         assert hashlib.sha256(data).hexdigest() == request.headers["X-Content-SHA256"]
         name = unquote(request.headers["X-Filename"])
-        known = name in self.files
-        if known and self.files[name] != data:
+        exists = name in self.files
+        if exists and self.files[name] != data:
             return web.json_response({"detail": "another file"}, status=409)
         self.files[name] = data
-        return web.json_response({"data": self.asset(name), "error": None}, status=200 if known else 201)
+        return web.json_response({"data": self.asset(name), "error": None}, status=200 if exists else 201)
 
     async def content(self, request: web.Request) -> web.Response:
         self.downloads.append(dict(request.headers))
@@ -205,7 +205,7 @@ class Engine:
 
     async def results(self, sid: UUID) -> list[WorkResult]:
         """Every result in the stream, of one step."""
-        found = []
+        results = []
         try:
             info = await self.js.stream_info(RESULTS_STREAM)
         except NotFoundError:
@@ -217,15 +217,15 @@ class Engine:
             if result.sid == sid:
                 assert message.subject.startswith(f"results.{result.job_id}.{result.gid}.{self._type}.")
                 assert (message.headers or {})["Nats-Msg-Id"] == f"{sid}:{result.attempt}"
-                found.append(result)
-        return found
+                results.append(result)
+        return results
 
     async def result(self, sid: UUID) -> WorkResult:
         """The one result of a step's one attempt, once its message is acknowledged."""
-        found = await eventually(lambda: self.results(sid), f"a result of {sid}")
+        results = await eventually(lambda: self.results(sid), f"a result of {sid}")
         await eventually(self.nothing_waits, "the work is acknowledged")
-        assert len(found) == 1
-        result: WorkResult = found[0]
+        assert len(results) == 1
+        result: WorkResult = results[0]
         return result
 
     async def run(self, work: WorkMessage) -> WorkResult:

@@ -101,8 +101,8 @@ def answer(body: Any, status: int = 200, **headers: str) -> web.Response:
 
 async def test_the_request_gets_its_secrets_and_the_values_are_found(api: Api, http: aiohttp.ClientSession) -> None:
     api.answers["/make"] = [answer({"urls": ["https://x/1.png", "https://x/2.png"]}, 202)]
-    found = await api.run(http).run(api.payload(), None)
-    assert found.values == ["https://x/1.png", "https://x/2.png"]
+    outcome = await api.run(http).run(api.payload(), None)
+    assert outcome.values == ["https://x/1.png", "https://x/2.png"]
     [(method, path, headers, body)] = api.asked
     assert (method, path, body) == ("POST", f"/make?key={KEY}", '{"a":1}')
     assert (headers["Authorization"], headers["Idempotency-Key"]) == (f"Bearer {KEY}", "sid-1")
@@ -120,8 +120,8 @@ async def test_a_task_is_polled_until_it_succeeds(api: Api, http: aiohttp.Client
 
 async def test_a_task_that_was_started_is_polled_and_not_started_again(api: Api, http: aiohttp.ClientSession) -> None:
     api.answers["/tasks/t1"] = [answer({"status": "SUCCEEDED", "output": ["a"]})]
-    found = await api.run(http).run(api.polling(), {"parameters": {"id": "t1"}})
-    assert (found.values, [path for _, path, _, _ in api.asked]) == (["a"], ["/tasks/t1"])
+    outcome = await api.run(http).run(api.polling(), {"parameters": {"id": "t1"}})
+    assert (outcome.values, [path for _, path, _, _ in api.asked]) == (["a"], ["/tasks/t1"])
 
 
 async def test_a_task_that_failed_ends_the_step(api: Api, http: aiohttp.ClientSession) -> None:
@@ -170,9 +170,9 @@ async def test_a_redirect_is_not_followed(api: Api, http: aiohttp.ClientSession)
 
 async def test_a_file_as_the_answer_is_the_output(api: Api, http: aiohttp.ClientSession) -> None:
     api.answers["/make"] = [web.Response(body=b"\x89PNG...", content_type="image/png")]
-    found = await api.run(http).run(api.payload(), None)
-    assert found.content is not None
-    assert (found.content.content_type, found.content.body) == ("image/png", b"\x89PNG...")
+    outcome = await api.run(http).run(api.payload(), None)
+    assert outcome.content is not None
+    assert (outcome.content.content_type, outcome.content.body) == ("image/png", b"\x89PNG...")
 
 
 async def test_an_answer_without_the_output_is_told(api: Api, http: aiohttp.ClientSession) -> None:

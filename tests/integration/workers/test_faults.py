@@ -54,13 +54,13 @@ async def test_a_long_step_keeps_its_lease(
 ) -> None:
     """Signs of life come three times in every ack-wait, so no other worker gets what one is at."""
     signs = 0
-    seen = asyncio.Event()
+    last_sign = asyncio.Event()
 
     async def count(message: Any) -> None:
         nonlocal signs
         signs += message.data == b"+WPI"
         if signs >= 8:
-            seen.set()
+            last_sign.set()
 
     for worker in [start_worker(), start_worker()]:
         await worker.ready()
@@ -68,7 +68,7 @@ async def test_a_long_step_keeps_its_lease(
         await listen(listener, "$JS.ACK.WORK.worker-sketch.>", count)
         storage.gate.clear()
         work = await engine.send(engine.work("sketch", **SKETCH))
-        await asyncio.wait_for(seen.wait(), PATIENCE)  # over two ack-waits
+        await asyncio.wait_for(last_sign.wait(), PATIENCE)  # over two ack-waits
         storage.gate.set()
         assert (await engine.result(work.sid)).status == "completed"
     assert len(storage.uploads) == 1

@@ -72,8 +72,8 @@ async def worker(private: str = "127.0.0.0/8", **settings: Any) -> AsyncIterator
     async def source() -> AsyncIterator[Any]:
         yield secret
 
-    made = http_api(HttpApiSettings(nats_url="nats://x:1", emprops_private_hosts=private, **settings), source)
-    async with WorkerTest(made) as test:
+    definition = http_api(HttpApiSettings(nats_url="nats://x:1", emprops_private_hosts=private, **settings), source)
+    async with WorkerTest(definition) as test:
 
         async def run(payload: dict[str, Any], **options: Any) -> Outcome:
             return await test.run("http_api", payload, workflow_type="fetch_api", **options)
@@ -181,8 +181,8 @@ async def test_a_secret_that_the_api_repeats_gets_out_nowhere(api: Api, capsys: 
         jq = await run(api.payload('error("no")'), checkpoint=None)
     assert refused.error
     assert refused.error.code == "API_REFUSED"
-    heard = repr((outcome.outputs, outcome.checkpoints, list(outcome.files), refused, jq)) + capsys.readouterr().out
-    assert not any(form in heard for form in (KEY, "k3y", "the%2FAPI"))
+    output = repr((outcome.outputs, outcome.checkpoints, list(outcome.files), refused, jq)) + capsys.readouterr().out
+    assert not any(form in output for form in (KEY, "k3y", "the%2FAPI"))
 
 
 async def test_a_missing_secret_fails_the_step_for_good(api: Api) -> None:

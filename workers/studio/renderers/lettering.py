@@ -44,21 +44,21 @@ def face(size: int) -> ImageFont.FreeTypeFont:
 def settable(title: str) -> str:
     """The title in capitals, decomposed, of what the face and the accents here can set; runs of blanks become one."""
     capitals = unicodedata.normalize("NFKD", unicodedata.normalize("NFKC", title.translate(PLAIN)).upper())
-    known = MARKS.keys() | DOTS.keys() | UNDER.keys() | {RING}
-    kept = [c if " " <= c <= "~" or c in known else " " if c.isspace() else "" for c in capitals]
-    return " ".join("".join(kept).split())
+    marks = MARKS.keys() | DOTS.keys() | UNDER.keys() | {RING}
+    characters = [c if " " <= c <= "~" or c in marks else " " if c.isspace() else "" for c in capitals]
+    return " ".join("".join(characters).split())
 
 
 def clusters(text: str) -> list[tuple[str, str]]:
     """Each letter with its marks."""
-    found: list[tuple[str, str]] = []
+    letters: list[tuple[str, str]] = []
     for character in text:
         if unicodedata.combining(character):
-            if found:
-                found[-1] = found[-1][0], found[-1][1] + character
+            if letters:
+                letters[-1] = letters[-1][0], letters[-1][1] + character
         else:
-            found.append((character, ""))
-    return found
+            letters.append((character, ""))
+    return letters
 
 
 def width_of(text: str, size: int, tracking: float) -> float:

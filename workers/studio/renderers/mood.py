@@ -49,8 +49,8 @@ def mood_of(prompt: str, style_words: dict[str, frozenset[str]], stream: Stream)
         forms = {word, word.removesuffix("s"), word.removesuffix("y"), word.removesuffix("ing")}
         density += NUDGE * (bool(forms & FULLER) - bool(forms & SPARSER))
         energy += NUDGE * (bool(forms & WILDER) - bool(forms & CALMER))
-        for name, known in style_words.items():
-            if forms & known:
+        for name, words in style_words.items():
+            if forms & words:
                 styles[name] += KNOWN_STYLE
         for palette in PALETTES:
             if not forms.isdisjoint(palette.words):

@@ -39,8 +39,8 @@ class Stream:
         """Float64 in [0, 1), 53 random bits each."""
         count = int(np.prod(shape, dtype=np.int64))
         raw = self._bits.random_raw(count) >> np.uint64(11)
-        drawn: Floats = (raw.astype(np.float64) * 2.0**-53).reshape(shape)
-        return drawn
+        numbers: Floats = (raw.astype(np.float64) * 2.0**-53).reshape(shape)
+        return numbers
 
     def between(self, low: float, high: float) -> float:
         return low + (high - low) * float(self.floats(1)[0])

@@ -89,9 +89,9 @@ def bounded(faults: Sequence[Detail]) -> list[Detail]:
 def _faults(job: FinishedJob, generations: Sequence[UUID]) -> Iterator[Detail]:
     if not generations:
         yield Detail("/generations", "a series has at least one artwork")
-    made, before = frozenset(job.made), set[UUID]()
+    candidates, before = frozenset(job.made), set[UUID]()
     for index, gid in enumerate(generations):
-        if gid not in made:
+        if gid not in candidates:
             yield Detail(f"/generations/{index}", f"{gid} is not a finished generation of job {job.job_id}")
         elif gid in before:
             yield Detail(f"/generations/{index}", f"{gid} appears twice: one artwork is one token")

@@ -27,15 +27,15 @@ def form_faults(form: Any) -> Iterator[Detail]:
         return
     if "fields" in form and not isinstance(form["fields"], list):
         yield Detail("/form/fields", "must be a list of fields")
-    seen: set[str] = set()
+    ids: set[str] = set()
     for pointer, field in fields_of(form):
         field_id = field.get("id")
         if not isinstance(field_id, str) or not field_id:
             yield Detail(f"{pointer}/id", "is required: the field's name in a step's payload")
-        elif field_id in seen:
+        elif field_id in ids:
             yield Detail(f"{pointer}/id", f"{field_id!r} is the id of an earlier field")
         else:
-            seen.add(field_id)
+            ids.add(field_id)
 
 
 def read_fields(form: Any, lists: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -46,6 +46,6 @@ def a_file(tmp_path: Path) -> Path:
 @contextlib.asynccontextmanager
 async def worker_for(*urls: str, **settings: Any) -> AsyncIterator[WorkerTest]:
     """The worker for these servers, without NATS."""
-    given = ComfySettings(nats_url="nats://none", comfy_urls=",".join(urls), **settings)
-    async with WorkerTest(comfy_worker(given)) as test:
+    configuration = ComfySettings(nats_url="nats://none", comfy_urls=",".join(urls), **settings)
+    async with WorkerTest(comfy_worker(configuration)) as test:
         yield test

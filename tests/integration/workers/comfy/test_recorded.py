@@ -31,8 +31,8 @@ def refusal(answer: Any) -> Any:
     if not isinstance(answer, dict):
         return answer
     nodes = {
-        node: sorted(error["type"] for error in found["errors"])
-        for node, found in (answer.get("node_errors") or {}).items()
+        node: sorted(error["type"] for error in faults["errors"])
+        for node, faults in (answer.get("node_errors") or {}).items()
     }
     error = answer.get("error") or {}
     return error.get("type"), error.get("message"), nodes
@@ -99,7 +99,7 @@ def summary(history: Any) -> Any:
             entry["status"]["status_str"],
             entry["status"]["completed"],
             [kind for kind, _ in entry["status"]["messages"]],
-            {node: {name: len(files) for name, files in made.items()} for node, made in entry["outputs"].items()},
+            {node: {name: len(files) for name, files in outputs.items()} for node, outputs in entry["outputs"].items()},
         )
         for entry in history.values()
     ]

@@ -139,8 +139,8 @@ def draw(canvas: Canvas) -> Image.Image:
     ordered = sorted(palette.colours, key=lightness, reverse=not palette.dark)[1:]
     ordered = [ordered[i] for i in stream.order(len(ordered))]
     ramp = gradient([*ordered, palette.ink], 512)
-    seen = np.sort(mean[hits > 0][::41])
-    slow, fast = float(seen[len(seen) // 50]), float(seen[-len(seen) // 50])
+    speeds = np.sort(mean[hits > 0][::41])
+    slow, fast = float(speeds[len(speeds) // 50]), float(speeds[-len(speeds) // 50])
     place = np.clip(
         (mean - np.float32(slow)) * np.float32(0.62 / max(fast - slow, 1e-6)) + tone * np.float32(0.38), 0, 1
     )

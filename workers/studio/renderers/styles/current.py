@@ -59,8 +59,8 @@ class Occupied:
         return np.clip(cell[..., 1], 0, rows - 1), np.clip(cell[..., 0], 0, columns - 1)
 
     def hits(self, points: Points) -> npt.NDArray[np.bool_]:
-        taken: npt.NDArray[np.bool_] = self._cells[self._index(points)]
-        return taken
+        occupancy: npt.NDArray[np.bool_] = self._cells[self._index(points)]
+        return occupancy
 
     def take(self, points: Points) -> None:
         for part in (0.0, 1 / 3, 2 / 3):  # a step is longer than a cell: what lies between counts too
@@ -107,7 +107,7 @@ def ribbons(canvas: Canvas, stream: Stream) -> list[Ribbon]:
     places *= np.array([half_width - margin + 0.02, half_height - margin + 0.02])
     paths = trace(field_of(canvas, stream), places, longest)
     zones = fractal(stream.named("zones"), (64, 64), 1.4, octaves=1)
-    occupied, found = Occupied(canvas), []
+    occupied, result = Occupied(canvas), []
     order = np.sort(stream.floats(tries))  # wide ones first, while there is room
     for attempt in range(tries):
         rank = 1.0 if order[attempt] > 0.35 else 0.25
@@ -128,8 +128,8 @@ def ribbons(canvas: Canvas, stream: Stream) -> list[Ribbon]:
         shift = int(np.floor((float(zones[v, u]) + 1) * 1.5))
         colour = colours[(stream.pick(range(len(colours)), weights) + shift) % len(colours)]
         second = stream.pick(colours) if stream.chance(0.22) and width > 0.008 else None
-        found.append(Ribbon(path[first:last], width, colour, second))
-    return found
+        result.append(Ribbon(path[first:last], width, colour, second))
+    return result
 
 
 def draw(canvas: Canvas) -> Image.Image:
