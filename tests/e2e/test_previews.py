@@ -40,6 +40,7 @@ async def test_a_visitor_makes_previews_that_the_owner_pays(running: RunningSet)
             await owner.get(f"/assets/{assets[0]['id']}")
         assert len(await owner.get(f"{path}/components/{own_step}/assets")) == 2
         await eventually(lambda: _is_described(guest, assets[0]["id"]), "the file's input to be known")
+        await eventually(lambda: _is_known_to_collections(guest, assets[0]["id"]), "collections to know it, too")
         with pytest.raises(ApiError, match="not remixable"):
             await guest.post(f"/projects/collections?asset_id={assets[0]['id']}", {})
         assert await refused(guest, f"{path}/remix", {}) == (400, "VALIDATION_FAILED")
@@ -49,7 +50,7 @@ async def test_a_visitor_makes_previews_that_the_owner_pays(running: RunningSet)
         events = [event["event"] for event in history(running, "collections", job["id"])]
         assert [event["is_preview"] for event in events] == [True], "it has begun, and never finishes"
         await owner.call("PUT", f"{path}/preview", {"enabled": False})
-        assert await refused(guest, f"{path}/generations", {}) == (403, "PREVIEW_DISABLED")
+        await eventually(lambda: _is_closed(guest, f"{path}/generations"), "the preview to be closed")
 
 
 async def _is_described(client: Client, asset_id: int) -> bool:
@@ -58,3 +59,13 @@ async def _is_described(client: Client, asset_id: int) -> bool:
         raise NotYet(asset)
     assert asset["gen_in_data"] == {}
     return True
+
+
+async def _is_known_to_collections(client: Client, asset_id: int) -> bool:
+    """Storage, which answers `_is_described`, may have read of the generation's end before collections has."""
+    return await refused(client, f"/projects/collections?asset_id={asset_id}", {}) != (409, "CONFLICT")
+
+
+async def _is_closed(client: Client, path: str) -> bool:
+    """The generation service refuses a full preview all the time, and learns a moment later that it is closed."""
+    return await refused(client, path, {}) == (403, "PREVIEW_DISABLED")
