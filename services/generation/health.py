@@ -4,9 +4,9 @@ import asyncio
 
 from prometheus_client import Gauge
 
-from services.generation.engine.dispatch_queue import DispatchQueue
-from services.generation.engine.results_intake import ResultsIntake
-from services.generation.engine.watchdog import Watchdog
+from services.generation.engine.dispatch.dispatch_queue import DispatchQueue
+from services.generation.engine.dispatch.watchdog import Watchdog
+from services.generation.engine.intake.results_intake import ResultsIntake
 from services.generation.projections.jobs import count_long_pending
 from services.generation.projections.open_steps import OpenSteps
 from services.generation.workers.broker import Broker

@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from services.generation.domain.job import RequestJob
-from services.generation.engine.archived_collections import ArchivedCollections
+from services.generation.engine.jobs.archived_collections import ArchivedCollections
 from services.generation.handlers.commands import CommandHandlers
 from shared.contracts.collections import CollectionArchived, CollectionRestored
 from shared.contracts.generation import RequestedGeneration, generation_id

@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from services.generation.engine import results_intake
+from services.generation.engine.intake import results_intake
 from shared.contracts.generation import Output
 from shared.contracts.work import RESULTS_CONSUMER, WorkMessage, WorkResult
 from tests.integration.generation.working import Worker, file_of, finished, stored

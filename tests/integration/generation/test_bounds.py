@@ -10,8 +10,8 @@ import pytest
 import pytest_asyncio
 
 from services.generation.domain.generation import Start
-from services.generation.engine import results_intake
-from services.generation.engine.results_intake import ResultsIntake
+from services.generation.engine.intake import results_intake
+from services.generation.engine.intake.results_intake import ResultsIntake
 from services.generation.handlers.job_requests import MAX_SAMPLE_BYTES
 from services.generation.processes.start_generations import MAX_BATCH, MAX_BATCH_BYTES, next_batch
 from services.generation.queries import job_specification

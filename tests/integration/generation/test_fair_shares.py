@@ -10,7 +10,7 @@ import pytest
 from nats.js.errors import NotFoundError
 
 from services.generation.domain.turns import queue_length
-from services.generation.engine import followers, starter
+from services.generation.engine.jobs import followers, starter
 from services.generation.projections.open_steps import OPEN_STEPS
 from shared.contracts.generation import JobRequested, RequestedGeneration
 from shared.contracts.work import WORK_STREAM

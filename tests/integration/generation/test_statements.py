@@ -13,8 +13,8 @@ import pytest_asyncio
 from services.generation.deciders import DECIDERS, GENERATION, JOB
 from services.generation.domain.generation import Start
 from services.generation.domain.job import Authorize, EndGeneration, Job, Stop
-from services.generation.engine.canceller import cancel_process
-from services.generation.engine.results_intake import ResultsIntake
+from services.generation.engine.intake.results_intake import ResultsIntake
+from services.generation.engine.jobs.canceller import cancel_process
 from services.generation.handlers.commands import CommandHandlers
 from services.generation.handlers.job_control import JobControl
 from services.generation.tables.stored_files import StoredFiles

@@ -14,7 +14,7 @@ from services.generation.domain.generation import (
     decide,
     evolve,
 )
-from services.generation.engine.result_message import MalformedResult, read_checkpoint
+from services.generation.engine.intake.result_message import MalformedResult, read_checkpoint
 from services.generation.processes.dispatch_steps import work_message
 from shared.contracts.generation import GenerationResumed, StepCheckpointed, StepError, StepScheduled
 from shared.contracts.work import MAX_CHECKPOINT, Checkpoint, WorkResult

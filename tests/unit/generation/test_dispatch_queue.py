@@ -10,9 +10,9 @@ import pytest
 
 from services.generation.domain.turns import ReadyStep
 from services.generation.domain.workflow import workflow_id
-from services.generation.engine import dispatch_queue, pauses
-from services.generation.engine.dispatch_queue import DispatchQueue
-from services.generation.engine.pauses import Pauses
+from services.generation.engine.dispatch import dispatch_queue, pauses
+from services.generation.engine.dispatch.dispatch_queue import DispatchQueue
+from services.generation.engine.dispatch.pauses import Pauses
 from services.generation.processes.dispatch_steps import key_of_message, message_id
 from shared.contracts.generation import JobPaused, JobResumed, JobUnpaused, WorkflowPaused, WorkflowUnpaused
 

@@ -5,7 +5,7 @@ from uuid import UUID
 import msgspec
 import pytest
 
-from services.generation.engine.result_message import MalformedResult, read_result
+from services.generation.engine.intake.result_message import MalformedResult, read_result
 from shared.contracts.generation import Output, StepError
 from shared.contracts.work import WorkResult
 

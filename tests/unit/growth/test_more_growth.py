@@ -28,7 +28,7 @@ from services.credits.domain.decisions import CaptureHold, GrantCredits, PlaceHo
 from services.credits.domain.decisions import decide as decide_credits
 from services.generation.cost_function import cost_functions
 from services.generation.domain import job, workflow
-from services.generation.engine.result_message import read_result
+from services.generation.engine.intake.result_message import read_result
 from services.generation.routes.models import select_named
 from services.generation.views.workflow import ModelView
 from services.storage.domain.paths import clean_name, decode_name, media_type

@@ -28,7 +28,7 @@ from services.generation.domain.planning.job_plan import JobRequest, plan_job
 from services.generation.domain.planning.steps import StepOwner, plan_steps
 from services.generation.domain.workflow import Register, Workflow
 from services.generation.domain.workflow import decide as decide_workflow
-from services.generation.engine.result_message import MalformedResult, read_result
+from services.generation.engine.intake.result_message import MalformedResult, read_result
 from shared.contracts.collections import ChosenSeries
 from shared.contracts.generation_input import read
 from shared.contracts.json_forms import lossy

@@ -12,7 +12,7 @@ from nats.aio.msg import Msg
 from nats.js.errors import NotFoundError
 
 from services.generation.domain.generation import CheckpointState
-from services.generation.engine.answering import answer_requests
+from services.generation.engine.intake.answering import answer_requests
 from services.generation.handlers.commands import CommandHandlers
 from services.generation.workers.broker import Broker
 from shared.contracts.work import RESULTS_STREAM, CheckpointAnswer, CheckpointQuery

@@ -18,9 +18,9 @@ import structlog
 from services.generation.domain.generation import ready_at
 from services.generation.domain.generation.steps import LONGEST_RETRY_DELAY
 from services.generation.domain.turns import Limits, ReadyStep, StepKey, Turns, queue_length
-from services.generation.engine.dispatcher import Dispatcher
-from services.generation.engine.pauses import Pauses
-from services.generation.engine.queued_messages import oldest_message, queued_attempts
+from services.generation.engine.dispatch.dispatcher import Dispatcher
+from services.generation.engine.dispatch.pauses import Pauses
+from services.generation.engine.dispatch.queued_messages import oldest_message, queued_attempts
 from services.generation.handlers.commands import CommandHandlers, NoSuchStep
 from services.generation.processes.dispatch_steps import ENDS, EVENTS, NAME, UNSENDABLE, ready_step
 from services.generation.processes.resend_steps import lost_before

@@ -15,9 +15,9 @@ from nats.js import JetStreamContext
 from nats.js.api import AckPolicy, ConsumerConfig
 from nats.js.errors import NotFoundError
 
-from services.generation.engine.failing_results import FailingResults
-from services.generation.engine.result_files import names_files, with_stored_files, without_claims
-from services.generation.engine.result_message import MalformedResult, read_checkpoint, read_result
+from services.generation.engine.intake.failing_results import FailingResults
+from services.generation.engine.intake.result_files import names_files, with_stored_files, without_claims
+from services.generation.engine.intake.result_message import MalformedResult, read_checkpoint, read_result
 from services.generation.handlers.commands import CommandHandlers, NoSuchStep
 from services.generation.tables.stored_files import StoredFiles, UnknownFile
 from services.generation.workers.broker import ACK_TIMEOUT, BROKER_ERRORS, Broker, ensure_work_streams

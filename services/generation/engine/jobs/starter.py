@@ -19,7 +19,7 @@ from services.generation.deciders import JOB
 from services.generation.domain.fair_shares import LEAST_SHARE, OpenJob, next_starts
 from services.generation.domain.generation import Start
 from services.generation.domain.job import Abandon, Job
-from services.generation.engine.followers import ADMITTED, FIRST_LAG, MAX_LAG, MAX_LAG_WAIT, wait_for_followers
+from services.generation.engine.jobs.followers import ADMITTED, FIRST_LAG, MAX_LAG, MAX_LAG_WAIT, wait_for_followers
 from services.generation.handlers.commands import CommandHandlers
 from services.generation.processes.start_generations import (
     EVENTS,

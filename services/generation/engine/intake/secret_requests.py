@@ -2,7 +2,7 @@
 
 from nats.aio.msg import Msg
 
-from services.generation.engine.answering import answer_requests
+from services.generation.engine.intake.answering import answer_requests
 from services.generation.handlers.secrets import NoSecret, Secrets
 from services.generation.workers.broker import Broker
 from shared.contracts.generation import StepError

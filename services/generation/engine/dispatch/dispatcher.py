@@ -5,7 +5,7 @@ from datetime import timedelta
 import msgspec
 import nats.errors
 
-from services.generation.engine.checkpoints import Checkpoints
+from services.generation.engine.intake.checkpoints import Checkpoints
 from services.generation.handlers.commands import CommandHandlers
 from services.generation.processes.dispatch_steps import (
     NO_CHECKPOINT,

@@ -1,0 +1,1 @@
+"""Takes in what workers send: results, checkpoints, announcements and requests."""

@@ -1,0 +1,1 @@
+"""Starts, ends and stops the generations of jobs."""
