@@ -19,9 +19,9 @@ SMALL, LARGE, OTHER = UUID(int=10_000), UUID(int=100_000), UUID(int=3)
 """Jobs of so many generations; of the third there are as many, too."""
 
 JOB = """
-insert into jobs_v5 values (%(job)s, 1, %(user)s, gen_random_uuid(), 'Foxes', 'collection_generation', 'processing',
-  null, 1, 1, 0, 0, %(count)s, 0, %(count)s, 9 * %(count)s::int / 10, %(count)s / 100, 0, 0, false, now(), now(), now(),
-  null)"""
+insert into jobs_v5 values (%(job)s, 1, %(user)s, gen_random_uuid(), 'a digest', 'Foxes', 'collection_generation',
+  'processing', null, 1, 1, 0, 0, %(count)s, 0, %(count)s, 9 * %(count)s::int / 10, %(count)s / 100, 0, 0, false, now(),
+  now(), now(), null)"""
 FILL = """
 insert into generations_v4
 select gen_random_uuid(), %(job)s, place, repeat('ab', 32),
