@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tools.exceptions import ROOT, exceptions
+from tools.variable_names import refused_names
 
 MAX_LINES = 300
 REASON = re.compile(r"^\s*Over 300 lines: \S", re.MULTILINE)
@@ -81,6 +82,16 @@ def private_attributes() -> Iterator[str]:
     )
 
 
+def variable_names() -> Iterator[str]:
+    """Variables and parameters that are named by an everyday participle."""
+    for path in python_files():
+        for line, name in refused_names((ROOT / path).read_text()):
+            yield (
+                f"{path}:{line}: `{name}` does not say what it holds: name the variable or parameter with a noun, such "
+                "as `events`, `answer` or `expected`"
+            )
+
+
 def report(places: set[str], listed: frozenset[str], rule: str, message: str) -> Iterator[str]:
     """Faults that are not listed, and listed exceptions that are no faults."""
     yield from (f"{place}: {message}" for place in sorted(places - listed))
@@ -109,7 +120,13 @@ def run(arguments: list[str], succeeds: tuple[int, ...] = (0,)) -> str:
     return completed.stdout
 
 
-RULES: tuple[Callable[[], Iterator[str]], ...] = (duplicates, docstrings, long_files, private_attributes)
+RULES: tuple[Callable[[], Iterator[str]], ...] = (
+    duplicates,
+    docstrings,
+    long_files,
+    private_attributes,
+    variable_names,
+)
 
 if __name__ == "__main__":
     sys.exit(main())
