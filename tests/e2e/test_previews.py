@@ -38,7 +38,8 @@ async def test_a_visitor_makes_previews_that_the_owner_pays(running: RunningSet)
         assert len(assets) == 2 * STEPS
         with pytest.raises(ApiError, match="404"):
             await owner.get(f"/assets/{assets[0]['id']}")
-        assert len(await owner.get(f"{path}/components/{own_step}/assets")) == 2
+        listed = f"{path}/components/{own_step}/assets"
+        await eventually(lambda: _are_listed(owner, listed, 2), "the owner's list to have both files")
         await eventually(lambda: _is_described(guest, assets[0]["id"]), "the file's input to be known")
         await eventually(lambda: _is_known_to_collections(guest, assets[0]["id"]), "collections to know it, too")
         with pytest.raises(ApiError, match="not remixable"):
@@ -51,6 +52,11 @@ async def test_a_visitor_makes_previews_that_the_owner_pays(running: RunningSet)
         assert [event["is_preview"] for event in events] == [True], "it has begun, and never finishes"
         await owner.call("PUT", f"{path}/preview", {"enabled": False})
         await eventually(lambda: _is_closed(guest, f"{path}/generations"), "the preview to be closed")
+
+
+async def _are_listed(client: Client, path: str, count: int) -> bool:
+    """Collections learns of each file from storage."""
+    return len(await client.get(path)) == count
 
 
 async def _is_described(client: Client, asset_id: int) -> bool:

@@ -44,8 +44,8 @@ def a_file(tmp_path: Path) -> Path:
 
 
 @contextlib.asynccontextmanager
-async def worker_for(*urls: str, **settings: Any) -> AsyncIterator[WorkerTest]:
-    """The worker for these servers, without NATS."""
+async def worker_for(*urls: str, patience: float = 0.0, **settings: Any) -> AsyncIterator[WorkerTest]:
+    """The worker for these servers, without NATS. `patience`: see `WorkerTest`."""
     configuration = ComfySettings(nats_url="nats://none", comfy_urls=",".join(urls), **settings)
-    async with WorkerTest(comfy_worker(configuration)) as test:
+    async with WorkerTest(comfy_worker(configuration), patience=patience) as test:
         yield test

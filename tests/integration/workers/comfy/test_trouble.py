@@ -62,12 +62,13 @@ async def test_a_server_that_was_restarted_gets_the_run_again_under_its_id(stand
 
 
 async def test_a_server_that_was_made_anew_gets_the_pictures_again(standin: StandIn) -> None:
+    """An upload to the server that is just ending fails, and is repeated."""
     url = "http://storage.test/pictures/1/content"
     content = io.BytesIO()
     Image.new("RGB", (4, 4)).save(content, "PNG")
     graph = {"1": node("LoadImage", image=url), "2": node("SaveImage", images=["1", 0], filename_prefix="x")}
     standin.gate.clear()
-    async with worker_for(standin.url) as test:
+    async with worker_for(standin.url, patience=30.0) as test:
         step = start(test, graph, files={url: content.getvalue()})
         await eventually(lambda: standin.running is not None, "it runs")
         standin.inputs.clear()
