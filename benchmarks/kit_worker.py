@@ -1,4 +1,4 @@
-"""`python -m benchmarks.kit_worker`: a worker as anybody writes one, made with the kit, whose steps take no time."""
+"""`python -m benchmarks.kit_worker`: a worker made with the kit, as users write them, whose steps take no time."""
 
 import contextlib
 import os

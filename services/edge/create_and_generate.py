@@ -31,7 +31,7 @@ GENERATION_MEMBERS = ("variables", "generations", "hashes", "max_queue_seconds")
 _NOT_FORWARDED = frozenset(
     {"idempotency-key", "if-match", "if-none-match", "content-length", "accept", "accept-encoding"}
 )
-"""Headers of the request that its two commands don't get: they are about this request alone, or set anew."""
+"""Headers of the request that its two commands don't get: they are about this request alone, or set again for each."""
 _REFUSAL_HEADERS = ("retry-after", "www-authenticate")
 """Headers of a service's refusal that the client gets, too."""
 

@@ -124,7 +124,7 @@ class WorkMessage(msgspec.Struct, frozen=True):
     checkpoint_number: int = 0
     """The number of that checkpoint; 0: there is none. It also grows when the step is renewed."""
     discarded: int = 0
-    """Nothing that attempts up to this one have started is continued: the user has asked for the step anew."""
+    """Nothing that attempts up to this one have started is continued: the step is repeated on purpose."""
 
 
 class WorkResult(msgspec.Struct, frozen=True):

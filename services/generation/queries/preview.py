@@ -22,7 +22,7 @@ class PreviewQueries:
         self._store = store
 
     async def refuse_others(self, collection_id: UUID, user_id: UUID | None) -> None:
-        """Raises NOT_FOUND unless the collection is this user's. None: an operator, who may see that of anybody."""
+        """Raises NOT_FOUND unless the collection is this user's. None: an operator, who may read every collection's."""
         source = await self._store.load(SOURCE, collection_id)
         if not source.version or user_id not in (None, source.state.user_id):
             raise not_found("The collection")

@@ -69,7 +69,7 @@ class ConnectedWorkers:
         self._workers: dict[str, ConnectedWorker] = {}
         self._sightings: dict[AttemptKey, Sighting] = {}
         self._pools: list[Pool] | None = []
-        """None: to be found anew."""
+        """None: not computed since workers or their kinds have changed."""
         self._lanes: Counter[str] = Counter()
         """By kind, of all connected workers."""
         self._with_free_lane: defaultdict[str, set[str]] = defaultdict(set)

@@ -90,7 +90,7 @@ class GenerationResumed(GenerationEvent, frozen=True, tag="generation_resumed.v1
     """Component ids of completed steps that are not repeated."""
     cost: int
     renewed: list[int] = msgspec.field(default_factory=list)
-    """Component ids of steps that the resume asked to run anew: what their earlier attempts have started is not
+    """Component ids of steps that the resume asked to repeat: what their earlier attempts have started is not
     continued. Events of earlier releases have none."""
 
 

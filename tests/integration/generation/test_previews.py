@@ -44,7 +44,7 @@ from tests.support.apps.credits import Api as CreditsApi
 from tests.support.apps.generation import ONE_STEP, PROJECT, Api, created, data
 from tests.support.publishing import Publisher
 
-ONE = Decimal(1)
+PRICE = Decimal(1)
 """What a generation of ONE_STEP costs."""
 
 
@@ -152,7 +152,7 @@ async def test_a_resume_keeps_the_limit(api: Api, collections: Publisher, rich: 
         assert (await resume(api, job_id, collection, dry_run=is_dry)).refusal == limit
     gid = (await api.get(f"/jobs/{job_id}", BOB)).data["generations"][0]["gid"]
     resumed = await resume(api, job_id, collection, generations=[gid])
-    assert (resumed.status, resumed.data["quoted"]) == (202, ONE)
+    assert (resumed.status, resumed.data["quoted"]) == (202, PRICE)
     await ended(api, job_id, "partially_completed")
     assert await left(api, collection) == 0
     assert (await resume(api, job_id, collection)).refusal == limit

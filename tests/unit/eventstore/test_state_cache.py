@@ -14,32 +14,32 @@ class Sum(msgspec.Struct, frozen=True):
     total: int = 0
 
 
-ONE, TWO = (Decider(name, Sum(), lambda state, _: state, Sum) for name in ("one", "two"))
+FIRST_DECIDER, SECOND_DECIDER = (Decider(name, Sum(), lambda state, _: state, Sum) for name in ("one", "two"))
 
 
 def test_the_least_recently_used_state_is_dropped_first() -> None:
     """`get` counts as a use."""
     cache, (a, b, c) = StateCache(2), (uuid4(), uuid4(), uuid4())
-    cache.put(ONE, a, Loaded(Sum(1), 1))
-    cache.put(ONE, b, Loaded(Sum(2), 1))
-    cache.get(ONE, a)
-    cache.put(ONE, c, Loaded(Sum(3), 1))
-    assert [cache.get(ONE, stream) is not None for stream in (a, b, c)] == [True, False, True]
+    cache.put(FIRST_DECIDER, a, Loaded(Sum(1), 1))
+    cache.put(FIRST_DECIDER, b, Loaded(Sum(2), 1))
+    cache.get(FIRST_DECIDER, a)
+    cache.put(FIRST_DECIDER, c, Loaded(Sum(3), 1))
+    assert [cache.get(FIRST_DECIDER, stream) is not None for stream in (a, b, c)] == [True, False, True]
 
 
 def test_an_older_state_does_not_replace_a_newer() -> None:
     """Two concurrent loads of one stream may end in any order."""
     cache, stream = StateCache(2), uuid4()
-    cache.put(ONE, stream, Loaded(Sum(7), 5))
-    cache.put(ONE, stream, Loaded(Sum(3), 4))
-    assert cache.get(ONE, stream) == Loaded(Sum(7), 5)
+    cache.put(FIRST_DECIDER, stream, Loaded(Sum(7), 5))
+    cache.put(FIRST_DECIDER, stream, Loaded(Sum(3), 4))
+    assert cache.get(FIRST_DECIDER, stream) == Loaded(Sum(7), 5)
 
 
 def test_deciders_do_not_share_states() -> None:
     """Two folds of one stream are cached separately."""
     cache, stream = StateCache(2), uuid4()
-    cache.put(ONE, stream, Loaded(Sum(1), 1))
-    assert cache.get(TWO, stream) is None
+    cache.put(FIRST_DECIDER, stream, Loaded(Sum(1), 1))
+    assert cache.get(SECOND_DECIDER, stream) is None
 
 
 @given(st.integers(0, 4), st.lists(st.tuples(st.integers(1, 6), st.integers(1, 9)), max_size=40))
@@ -48,8 +48,8 @@ def test_the_number_of_states_is_bounded(size: int, puts: list[tuple[int, int]])
     cache = StateCache(size)
     for name, version in puts:
         stream = UUID(int=name)
-        cache.put(ONE, stream, Loaded(Sum(version), version))
-        cached = cache.get(ONE, stream)
+        cache.put(FIRST_DECIDER, stream, Loaded(Sum(version), version))
+        cached = cache.get(FIRST_DECIDER, stream)
         assert (cached is None) == (size == 0)
         assert cached is None or cached.version >= version
         assert len(cache._states) <= size
@@ -91,10 +91,10 @@ def test_a_small_state_of_many_events_is_measured() -> None:
     """Each time its events have doubled, so that all measurements encode no more bytes than the events have."""
     cache, stream, size = StateCache(10, max_bytes=100_000), uuid4(), 0
     for version in range(1, 10_000):
-        loaded = cache.get(ONE, stream) or Loaded(Sum(), 0)
-        cache.put(ONE, stream, Loaded(Sum(version), version, size=loaded.size + 500))
+        loaded = cache.get(FIRST_DECIDER, stream) or Loaded(Sum(), 0)
+        cache.put(FIRST_DECIDER, stream, Loaded(Sum(version), version, size=loaded.size + 500))
         size = max(size, cache.bytes)
-    assert cache.get(ONE, stream) is not None
+    assert cache.get(FIRST_DECIDER, stream) is not None
     assert size < 5_000
 
 
@@ -103,6 +103,6 @@ def test_bytes_are_counted_exactly(puts: list[tuple[int, int, int]]) -> None:
     """For any sequence of replacements and drops."""
     cache = StateCache(4, max_bytes=40_000)
     for name, version, size in puts:
-        cache.put(ONE, UUID(int=name), Loaded(Sum(version), version, size=size))
-        cached = [loaded for number in range(7) if (loaded := cache.get(ONE, UUID(int=number)))]
+        cache.put(FIRST_DECIDER, UUID(int=name), Loaded(Sum(version), version, size=size))
+        cached = [loaded for number in range(7) if (loaded := cache.get(FIRST_DECIDER, UUID(int=number)))]
         assert cache.bytes == sum(loaded.size for loaded in cached) <= 40_000

@@ -27,7 +27,8 @@ def kept_steps(state: Generation, resumed_from: str) -> list[int]:
 def renewed_steps(state: Generation, resumed_from: str) -> list[int]:
     """Component ids of the steps that are repeated because the resume asks for it, not because they did not complete.
 
-    None of them goes on from its checkpoint: whoever asks for a step again wants a new task, not the old one's result.
+    None of them goes on from its checkpoint: a step that is repeated on purpose starts a new task, and does not take
+    the old one's result.
     With `last_completed` there are none: what an attempt has started and paid for may still end well.
     """
     if state.started is None or resumed_from == LAST_COMPLETED:
