@@ -67,7 +67,7 @@ _SENTENCES: dict[type[Event], Callable[[Any], str]] = {
     events.CollectionCreated: _created,
     events.PreviewCreated: lambda _: "got a preview, closed at first",
     events.CollectionRetitled: lambda event: f"retitled it “{event.title}”",
-    events.CollectionDescribed: lambda event: f"{'changed' if event.description else 'removed'} its description",
+    events.CollectionDescribed: lambda event: f"{'changed' if event.description else 'removed'} the description",
     events.InstructionsRevised: lambda event: f"revised how the artwork is made: {_steps(event.data)} now",
     events.ChainChosen: lambda event: _value("blockchain", event.blockchain),
     events.EditionsSet: lambda event: _value("editions", event.editions),
