@@ -17,6 +17,7 @@ ANSWERS_WITHIN = 60.0
 TOKEN_SECONDS = 3_600
 UNAVAILABLE = 503
 UNCHANGED = "nothing was changed, since a dry run changes nothing: try again in a moment"
+UNCERTAIN = "it may have been done or not: run the command again"
 
 Work = Callable[[Client], Awaitable[Any]]
 
@@ -54,8 +55,8 @@ def call_api(
     try:
         return asyncio.run(go())
     except ApiError as error:
-        if changes_nothing and error.status == UNAVAILABLE:
-            fail(f"a service does not answer; {UNCHANGED}")
+        if error.status == UNAVAILABLE and error.code == "UNAVAILABLE" and error.method != "GET":
+            fail(f"a service does not answer; {UNCHANGED if changes_nothing else UNCERTAIN}")
         _refused(error)
     except (aiohttp.ClientError, TimeoutError) as error:
         fail(f"{url} does not answer: {type(error).__name__}" + (f"; {UNCHANGED}" if changes_nothing else ""))

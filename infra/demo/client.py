@@ -13,10 +13,10 @@ from shared.backoff import Backoff
 
 
 class ApiError(Exception):
-    """The error body of a refused request."""
+    """The error body of a refused request. `method`: the request's."""
 
-    def __init__(self, status: int, body: Any) -> None:
-        self.status = status
+    def __init__(self, status: int, body: Any, method: str = "GET") -> None:
+        self.status, self.method = status, method
         self.body = body if isinstance(body, dict) else {}
         self.code: str = self.body.get("code", "")
         super().__init__(f"{status} {self.code}: {self.body.get('detail', body)}")
@@ -71,7 +71,7 @@ class Client:
             except msgspec.DecodeError:
                 answer = {"detail": text[:200].decode(errors="replace")}
             if response.status >= 400:
-                raise ApiError(response.status, answer)
+                raise ApiError(response.status, answer, method)
             return answer
 
     async def get(self, path: str) -> Any:

@@ -39,3 +39,4 @@ async def test_what_may_have_been_done_is_not_said_of_a_dry_run(tmp_path: Path, 
             assert process.returncode == 1, output
             assert ("may have been done" in output) == is_unsure, output
             assert ("nothing was changed" in output) == (not is_unsure), output
+            assert "Idempotency-Key" not in output, "a command has no such option"
