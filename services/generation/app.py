@@ -79,21 +79,14 @@ async def build(runtime: Runtime) -> Parts:
     hub = JobEventHub(runtime.store, broker)
     job_waits = JobWaits(runtime.store, workers, runtime.clock)
     sources = CollectionSources(runtime.store, versions, runtime.history, settings.adoption_wait)
-    job_requests = JobRequests(
-        handlers,
-        sources,
-        verdict_wait=settings.verdict_wait,
-        available_models=lambda: announced_models(workers),
-    )
+    job_requests = _job_requests(settings, handlers, sources, workers)
     checkpoints = Checkpoints(handlers, broker)
-    secret_requests = SecretRequests(Secrets(runtime.store, settings.emprops_secrets_key), broker)
     queue = _dispatch_queue(settings, handlers, broker, signer, checkpoints, workers)
     stored_files = StoredFiles(runtime.store, settings.public_url)
     watchdog = _watchdog(settings, handlers, workers, stored_files)
     starter = GenerationStarter(handlers, settings.job_window, settings.open_generations)
     intake = ResultsIntake(handlers, broker, stored_files, runtime.history.arrivals)
     add_health_checks(runtime, broker, intake, watchdog, queue, workers, step_deadline=settings.step_deadline)
-    on_wanted_worker = wanted_worker_process(settings.http_worker_wanted_file)
     return Parts(
         route_handlers=ROUTES,
         dependencies={
@@ -103,9 +96,7 @@ async def build(runtime: Runtime) -> Parts:
             "workflow_queries": WorkflowQueries(runtime.store, handlers.workflow_definitions),
             "workflow_tests": WorkflowTests(handlers, job_requests),
             "job_requests": job_requests,
-            "job_control": JobControl(
-                handlers, sources, cancel_wait=settings.cancel_wait, verdict_wait=settings.verdict_wait
-            ),
+            "job_control": _job_control(settings, handlers, sources),
             "preview_queries": PreviewQueries(runtime.store),
             "hub": hub,
             "signer": signer,
@@ -123,7 +114,7 @@ async def build(runtime: Runtime) -> Parts:
             settle_process(handlers),
             ArchivedCollections(handlers, runtime.history).process(),
             WorkStopper(broker).process(),
-            on_wanted_worker,
+            wanted_worker_process(settings.http_worker_wanted_file),
         ],
         background=[
             broker.run,
@@ -132,11 +123,26 @@ async def build(runtime: Runtime) -> Parts:
             WaitReports(hub, job_waits.of_open).run,
             intake.run,
             checkpoints.run,
-            secret_requests.run,
+            SecretRequests(Secrets(runtime.store, settings.emprops_secrets_key), broker).run,
             watchdog.run,
             JobExpiry(handlers, workers, timedelta(seconds=settings.max_queue_seconds)).run,
         ],
     )
+
+
+def _job_requests(
+    settings: GenerationSettings, handlers: CommandHandlers, sources: CollectionSources, workers: ConnectedWorkers
+) -> JobRequests:
+    return JobRequests(
+        handlers,
+        sources,
+        verdict_wait=settings.verdict_wait,
+        available_models=lambda: announced_models(workers),
+    )
+
+
+def _job_control(settings: GenerationSettings, handlers: CommandHandlers, sources: CollectionSources) -> JobControl:
+    return JobControl(handlers, sources, cancel_wait=settings.cancel_wait, verdict_wait=settings.verdict_wait)
 
 
 def _broker(settings: GenerationSettings) -> Broker:
