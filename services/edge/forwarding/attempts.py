@@ -7,6 +7,7 @@ a replica is silent, to another one (a hedged request), and the first response i
 
 import asyncio
 from collections.abc import AsyncIterator
+from http import HTTPStatus
 
 import aiohttp
 from yarl import URL
@@ -144,10 +145,13 @@ class Attempts:
         async def attempt() -> aiohttp.ClientResponse:
             try:
                 with self._replicas.request_in_flight(url):
-                    return await self._request.send(self._session, url)
+                    response = await self._request.send(self._session, url)
             except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError):
                 self._replicas.note_refusal(url)
                 raise
+            if response.status == HTTPStatus.SERVICE_UNAVAILABLE:
+                self._replicas.note_unavailable(url)
+            return response
 
         self._pending.add(asyncio.create_task(attempt()))
 

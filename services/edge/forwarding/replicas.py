@@ -1,8 +1,9 @@
 """The replicas of one service, in the order in which to try them, and the health checks that this order rests on.
 
 Each replica is checked about twice a second. One that fails its check comes last until it passes again; it is never
-left out, since a check may be wrong. The only replica of a service is checked often while requests are sent to it, and
-otherwise seldom or when readiness is asked for, since there is no other one to choose.
+left out, since a check may be wrong. The check asks whether the process runs, not what it can reach, so a replica that
+has just answered 503 comes after the others for a while, too. The only replica of a service is checked often while
+requests are sent to it, and otherwise seldom or when readiness is asked for, since there is no other one to choose.
 """
 
 import asyncio
@@ -20,6 +21,8 @@ from shared.telemetry import get_logger
 
 REFUSED_FOR = 1.0
 """Seconds for which a replica that refused a connection comes after the others."""
+UNAVAILABLE_FOR = 5.0
+"""Seconds for which a replica that answered 503 comes after the others: it may have lost its database, or be behind."""
 CHECK_INTERVAL = 0.5
 """Longest pause between two checks of a replica, in seconds; each is drawn from half of it upwards."""
 IDLE_PAUSE = 3.5
@@ -52,7 +55,7 @@ class Replicas:
         self.clocks: dict[str, Reading] = {}
         """Readings of the replicas' clocks, by URL, from their last checks."""
         self._first = 0
-        self._refused_until = dict.fromkeys(self.urls, 0.0)
+        self._avoided_until = dict.fromkeys(self.urls, 0.0)
         self._in_flight = dict.fromkeys(self.urls, 0)
         self._checked_at = dict.fromkeys(self.urls, float("-inf"))
         self._checked = asyncio.Condition()
@@ -68,7 +71,7 @@ class Replicas:
         rotated = self.urls[self._first :] + self.urls[: self._first]
         now = time.monotonic()
         return sorted(
-            rotated, key=lambda url: (url in self.unhealthy, self._refused_until[url] > now, self._in_flight[url])
+            rotated, key=lambda url: (url in self.unhealthy, self._avoided_until[url] > now, self._in_flight[url])
         )
 
     @contextlib.contextmanager
@@ -84,7 +87,14 @@ class Replicas:
 
     def note_refusal(self, url: str) -> None:
         """Records that a connection was refused: for REFUSED_FOR, the replica comes after the others."""
-        self._refused_until[url] = time.monotonic() + REFUSED_FOR
+        self._avoid(url, REFUSED_FOR)
+
+    def note_unavailable(self, url: str) -> None:
+        """Records that a replica answered 503: for UNAVAILABLE_FOR, it comes after the others."""
+        self._avoid(url, UNAVAILABLE_FOR)
+
+    def _avoid(self, url: str, seconds: float) -> None:
+        self._avoided_until[url] = max(self._avoided_until[url], time.monotonic() + seconds)
 
     async def unhealthy_now(self) -> dict[str, str]:
         """Like `unhealthy`, after waiting up to RESULTS_TIMEOUT for current checks of all replicas."""

@@ -9,6 +9,7 @@ import pytest
 from yarl import URL
 
 from tests.support.edge_client import Edge, EdgeClient
+from tests.support.patience import eventually
 from tests.support.serving import free_port, serving
 from tests.support.upstream import Exchange, UpstreamStub
 
@@ -95,6 +96,31 @@ async def test_a_replica_that_hangs_is_left_alone(start_edge: Edge) -> None:
         assert names == ["well"] * 10
         released.set()
         await asyncio.gather(*stuck)
+
+
+async def test_a_replica_that_answers_503_comes_after_the_others(start_edge: Edge) -> None:
+    """It runs, so its check passes, but it may have lost its database. Alone, it is asked nevertheless."""
+
+    async def unavailable(exchange: Exchange) -> None:
+        await exchange.read()
+        await exchange.answer(b"{}", status=503)
+
+    first, second = UpstreamStub("first"), UpstreamStub("second")
+    first.answer = unavailable
+    async with serving(first) as first_url, serving(second) as second_url:
+        edge = await start_edge(credits_url=f"{first_url},{second_url}")
+        await eventually(lambda: _is_refused(edge), "the first one's turn")
+        before = len(first.requests)
+        assert [(await edge.json("GET", "/credits"))[1]["service"] for _ in range(10)] == ["second"] * 10
+        assert len(first.requests) == before
+        second.answer = unavailable
+        assert [await _is_refused(edge) for _ in range(4)] == [True] * 4
+        assert len(first.requests) > before
+
+
+async def _is_refused(edge: EdgeClient) -> bool:
+    async with edge.request("POST", "/credits/quote", json={}) as response:
+        return response.status == 503
 
 
 @pytest.mark.parametrize(("path", "length"), [("/projects", 100), ("/assets", 100_000)])

@@ -1,5 +1,7 @@
 """Wrong, repeated and unreadable results are refused or parked, and the others are recorded."""
 
+import asyncio
+from urllib.parse import urlsplit
 from uuid import UUID
 
 import msgspec
@@ -9,9 +11,11 @@ from shared.contracts.generation import Output
 from shared.contracts.problem import Problem
 from shared.contracts.work import RESULTS_STREAM, WorkResult
 from shared.handling import operator_actions, parking
+from tests.integration.generation.conftest import BUCKET
 from tests.integration.generation.working import Worker, failed, file_of, finished
-from tests.support.apps.generation import FOXES, ONE_STEP, Api, created
+from tests.support.apps.generation import FOXES, ONE_STEP, Api, created, generation_service
 from tests.support.patience import eventually
+from tests.support.silence import SilentProxy
 
 
 async def test_a_file_outside_the_steps_own_place_is_not_taken(api: Api, collections, credits_, worker_: Worker):
@@ -139,3 +143,30 @@ async def test_a_text_that_can_not_be_kept_fails_its_step(api: Api, collections,
     worker_.behave = lambda work: msgspec.structs.replace(finished(work), outputs=[nul])
     job = await api.ended((await api.generate(await created(collections, ONE_STEP))).data["job_id"], "failed")
     assert "U+0000" in job["error"]
+
+
+async def test_a_replica_without_its_store_leaves_results_to_the_others(
+    database: str, nats_url: str, tmp_path, issuer, collections, credits_, worker_: Worker
+):
+    """Until the store answers again; then it takes them as before."""
+    address = urlsplit(database)
+    with SilentProxy((address.hostname or "", address.port or 0)) as proxy:
+        behind = address._replace(netloc=address.netloc.replace(f":{address.port}", f":{proxy.port}")).geturl()
+        async with generation_service(behind, nats_url, tmp_path, issuer, adoption_wait=1.0, s3_bucket=BUCKET) as api:
+            worker_.behave = lambda work: None
+            job_id = (await api.generate(await created(collections, ONE_STEP))).data["job_id"]
+            await eventually(lambda: worker_.worked, "the step to be taken")
+            with proxy.silent():
+                await worker_.answer(failed(worker_.worked[0], retryable=False), "first")
+                await eventually(lambda: _nobody_pulls(worker_), "the replica to pull no more")
+            await api.ended(job_id, "failed")
+
+
+async def _nobody_pulls(worker: Worker) -> bool:
+    """Whether the result is left in the queue, for as long as a replica would need to pull it again."""
+    for _ in range(20):
+        info = await worker.js.consumer_info(RESULTS_STREAM, "generation-results-v1")
+        if info.num_waiting or not (info.num_pending or info.num_ack_pending or info.num_redelivered):
+            return False
+        await asyncio.sleep(0.05)
+    return True

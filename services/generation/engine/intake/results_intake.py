@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 
 import msgspec
+import psycopg
 import structlog
 from nats.aio.client import Client
 from nats.aio.msg import Msg
@@ -24,6 +25,8 @@ from services.generation.workers.broker import ACK_TIMEOUT, BROKER_ERRORS, Broke
 from shared.backoff import Backoff
 from shared.contracts.generation import StepError
 from shared.contracts.work import RESULTS_CONSUMER, RESULTS_STREAM, WorkResult
+from shared.eventstore import StoreUnavailable
+from shared.eventstore.connections import within
 from shared.eventstore.lease import Lease, run_as_leader
 from shared.eventstore.migrate import migrate
 from shared.handling import parking
@@ -47,6 +50,10 @@ ACK_WAIT = 5.0
 LONGEST_PAUSE = 10.0
 """Seconds: the longest backoff between deliveries of a failing result."""
 
+PROBE_SECONDS = 2.0
+"""Seconds in which the store must answer before results are pulled again, after it failed."""
+PULL_ERRORS = (*BROKER_ERRORS, NotFoundError, StoreUnavailable, psycopg.Error)
+
 STORAGE = "storage"
 MAX_FILE_DELIVERIES = 10
 """Deliveries, over about a minute, of a result that names a file of which storage has published no event."""
@@ -65,7 +72,10 @@ log = structlog.get_logger()
 
 
 class ResultsIntake:
-    """Takes results until cancelled, through outages of NATS and PostgreSQL. Replicas share the queue."""
+    """Takes results until cancelled, through outages of NATS and PostgreSQL.
+
+    Replicas share the queue. One that can't reach its store pulls none until it can, so that the others get them.
+    """
 
     def __init__(
         self, handlers: CommandHandlers, broker: Broker, stored_files: StoredFiles, arrivals: Arrivals
@@ -76,18 +86,21 @@ class ResultsIntake:
         self._window = Window(MAX_CONCURRENT, MAX_CONCURRENT_BYTES)
         self._failing = FailingResults(forget_after=2 * (LONGEST_PAUSE + ACK_WAIT))
         self._pull_broke = False
+        self._interrupted = asyncio.Event()
+        """Ends the pull: the connection broke, or the store failed."""
+        self._store_failure: Exception | None = None
         self._outage: str | None = None
         self._outage_since = 0.0
 
     async def run(self) -> None:
         await retry_database(lambda: migrate(self._handlers.store.dsn, SCHEMA), RESULTS_CONSUMER, RetrySettings())
-        backoff = Backoff("results", on=(*BROKER_ERRORS, NotFoundError))
+        backoff = Backoff("results", on=PULL_ERRORS)
         async with Group() as tasks:
             tasks.create_task(run_as_leader(self._handlers.store, f"parked:{RESULTS_CONSUMER}", self._retry_parked))
             while True:
                 try:
                     await stoppable(self._connect_and_pull(tasks))
-                except (*BROKER_ERRORS, NotFoundError) as error:
+                except PULL_ERRORS as error:
                     self._pull_broke = self._pull_broke or isinstance(error, (Silent, Ended))
                     if self._outage is None:
                         self._outage_since = asyncio.get_running_loop().time()
@@ -95,12 +108,22 @@ class ResultsIntake:
                     await backoff.pause(error)
 
     async def _connect_and_pull(self, tasks: Group) -> None:
-        is_lost = asyncio.Event()
+        if self._store_failure is not None:
+            await self._probe_store()
+            self._store_failure = None
+        self._interrupted.clear()
         async with connected(
-            self._broker.url, "generation-results", is_lost, within=ACK_TIMEOUT, ping_every=SELDOM
+            self._broker.url, "generation-results", self._interrupted, within=ACK_TIMEOUT, ping_every=SELDOM
         ) as client:
-            await run_until(is_lost, self._pull(client, tasks))
+            await run_until(self._interrupted, self._pull(client, tasks))
+        if self._store_failure is not None:
+            raise StoreUnavailable(str(self._store_failure)) from self._store_failure
         raise Ended("the connection broke")
+
+    async def _probe_store(self) -> None:
+        """Raises what the store raises if it doesn't answer within PROBE_SECONDS."""
+        async with self._handlers.store.pool.connection() as connection, within(PROBE_SECONDS, connection):
+            await connection.execute("select 1")
 
     async def _pull(self, client: Client, tasks: Group) -> None:
         js = client.jetstream(timeout=ACK_TIMEOUT)
@@ -143,6 +166,9 @@ class ResultsIntake:
         except Exception as error:  # noqa: BLE001 - whatever it is, the result must not be lost
             raise_if_cancelled()
             log.warning("result_comes_again", error=repr(error))
+            if is_transient(error):
+                self._store_failure = error
+                self._interrupted.set()
             with contextlib.suppress(*BROKER_ERRORS):
                 await message.nak(delay=min(0.25 * 2.0**message.metadata.num_delivered, LONGEST_PAUSE))
             return
