@@ -26,8 +26,11 @@ class SteppedClock:
 
     @property
     def environment(self) -> dict[str, str]:
+        library = _library()
+        # By its name: LD_PRELOAD separates paths by spaces, and so cannot name a file in a folder whose name has one.
         return {
-            "LD_PRELOAD": str(_library()),
+            "LD_PRELOAD": library.name,
+            "LD_LIBRARY_PATH": str(library.parent),
             "FAKETIME_TIMESTAMP_FILE": str(self._file),
             "FAKETIME_NO_CACHE": "1",
             "FAKETIME_DONT_FAKE_MONOTONIC": "1",

@@ -62,12 +62,13 @@ class Job:
         try:
             while not left.done():
                 changed = asyncio.create_task(self._changed.wait())
+                over = self.over  # before the ids are read: more may come while these are written
                 for number in [number for number in self.ids if number > after]:
                     await exchange.write(frame(number, self.size, self.data))
                     after = number
                 if self.broken:
                     raise ConnectionError("broken off")
-                if self.over:
+                if over:
                     await exchange.write(b"", more=False)
                     return
                 await asyncio.wait([changed, left], return_when=asyncio.FIRST_COMPLETED)
@@ -188,8 +189,8 @@ async def test_who_is_further_behind_gets_a_stream_of_its_own_until_it_has_come_
 
 async def test_one_that_is_too_slow_misses_nothing(edge: EdgeClient, job: Job) -> None:
     """While others go on: what is kept for it is bounded, and the rest comes from the service."""
-    job.size = BYTES_PER_SUBSCRIBER // 2
-    many = 400
+    job.size = 4 * BYTES_PER_SUBSCRIBER
+    many = 400  # more than the kernel's buffers of both connections hold
     async with following(edge) as slow, following(edge) as fast:
         for number in range(1, many):
             job.tell(number)

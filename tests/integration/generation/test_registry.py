@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import shlex
 import sys
 from decimal import Decimal
 from pathlib import Path
@@ -162,7 +163,7 @@ class Terminal:
 async def test_a_library_is_imported_with_no_refusal_that_is_not_explained(api: Api, tmp_path: Path) -> None:
     """Again, nothing changes; a changed folder is a new version; a dry run changes nothing."""
     terminal = Terminal(api, tmp_path)
-    command = f".venv/bin/emprops workflows import {LIBRARY} --data data/set --json"
+    command = f".venv/bin/emprops workflows import {shlex.quote(str(LIBRARY))} --data data/set --json"
     for outcome in ("added", "added", "unchanged"):
         line = command + " --dry-run" if not (tmp_path / "dry").exists() else command
         (tmp_path / "dry").touch()
