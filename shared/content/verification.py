@@ -1,47 +1,38 @@
 """Verifies that a CAR file is a complete publish package and has no other bytes.
 
+First all bytes, then what they mean: the manifest (`manifest_check`) and the metadata (`metadata_check`).
+
 Blocks are read in their order in the file. Each block's CID is known before it is read: the root's from the header, all
 others from earlier nodes. So the first difference is reported with its path and its byte offset, and every byte is
 covered. Memory holds one block, the offset of each block, a digest of each file, and the manifest.
 """
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, BinaryIO, NamedTuple
+from collections.abc import Callable, Iterator
+from typing import BinaryIO, NamedTuple
 
 import msgspec
 
 from shared.content import car, varint
 from shared.content.cid import LENGTH, RAW, Cid, NotACid
+from shared.content.difference import Difference, VerifiedFile
 from shared.content.directories import Entry, directory
 from shared.content.files import CHUNK, FileImporter, dag_size
+from shared.content.manifest_check import checked_manifest
+from shared.content.media import kind_of
+from shared.content.metadata_check import check_metadata
 from shared.content.nodes import FILE, HAMT, Block, NotANode, decode
-from shared.content.package import FORMAT, MANIFEST, PROVENANCE, canonical, provenance
-from shared.content.profile import PROFILE
+from shared.content.package import MANIFEST
 
 MAX_DEPTH = 12
 """Levels of blocks in one directory or file, and of nested directories; no package has as many."""
 
 
-class Difference(Exception):  # noqa: N818 - the result of a comparison
-    """The first difference from a valid package: `path` in the package, `offset` in bytes in the CAR file."""
-
-    def __init__(self, path: str, offset: int, message: str) -> None:
-        super().__init__(message)
-        self.path, self.offset, self.message = path or "/", offset, message
-
-
-class VerifiedFile(NamedTuple):
-    """A file of the package. `offset`: that of its first block in the CAR file."""
-
-    cid: Cid
-    size: int
-    sha256: str
-    offset: int
-
-
 class Verified(msgspec.Struct, frozen=True):
-    """A valid package: its root CID, counts, size in bytes, provenance hash, and the ids of its collection and job."""
+    """A valid package: its root CID, counts, size in bytes, provenance hash, and the ids of its collection and job.
+
+    `chains`: those that it has metadata for, by the names of their folders.
+    """
 
     root: str
     blocks: int
@@ -51,6 +42,7 @@ class Verified(msgspec.Struct, frozen=True):
     provenance: str
     collection_id: str
     job_id: str
+    chains: list[str]
 
 
 class _Extent(NamedTuple):
@@ -60,24 +52,35 @@ class _Extent(NamedTuple):
     length: int
 
 
-def verify(file: BinaryIO, size: int, progress: Callable[[int], None] = lambda _read: None) -> Verified:
-    """Verifies the package in `file`, of `size` bytes. Raises Difference. `progress` gets the bytes read so far."""
+def verify(
+    file: BinaryIO, size: int, progress: Callable[[int], None] = lambda _read: None, *, root: str | None = None
+) -> Verified:
+    """Verifies the package in `file`, of `size` bytes, and that its root CID is `root` if that is set.
+
+    Raises Difference. `progress` gets the bytes read so far.
+    """
     reader = _Reader(file, size, progress)
-    root = reader.root()
+    actual_root = reader.root()
+    if root is not None and str(actual_root) != root:
+        raise Difference("", car.ROOT_OFFSET, f"the package's root is {actual_root}, not {root}")
     walk = _Walk(reader)
-    walk.directory(root, "")
+    walk.directory(actual_root, "")
     if reader.offset != size:
         raise Difference("", reader.offset, f"{size - reader.offset} bytes follow the last block of the package")
-    manifest = _manifest(walk)
+    if MANIFEST not in walk.files:
+        raise Difference(MANIFEST, car.HEADER_LENGTH, "the manifest is missing")
+    manifest = checked_manifest(walk.manifest, walk.files)
+    chains = check_metadata(manifest, walk.files, walk.content)
     return Verified(
-        root=str(root),
+        root=str(actual_root),
         blocks=len(reader.extents),
         files=len(walk.files),
-        artworks=len(manifest["artworks"]),
+        artworks=len(manifest.artworks),
         size=size,
-        provenance=manifest["provenance"]["hash"],
-        collection_id=manifest["collection"]["id"],
-        job_id=manifest["job_id"],
+        provenance=manifest.provenance.hash,
+        collection_id=str(manifest.collection.id),
+        job_id=str(manifest.job_id),
+        chains=chains,
     )
 
 
@@ -208,8 +211,10 @@ class _Walk:
         if file is None or path == MANIFEST:
             extent = self._reader.extents.get(cid)
             at = extent.offset if extent else self._reader.offset
-            importer, digest, size = FileImporter(), hashlib.sha256(), 0
+            importer, digest, size, kind = FileImporter(), hashlib.sha256(), 0, kind_of(b"")
             for chunk in self._chunks(cid, path):
+                if size == 0:
+                    kind = kind_of(chunk)
                 importer.update(chunk)
                 digest.update(chunk)
                 size += len(chunk)
@@ -218,9 +223,13 @@ class _Walk:
             expected = importer.finish().cid
             if expected != cid:
                 raise Difference(path, at, f"under the profile this file is {expected}, but here it is {cid}")
-            file = self._measured[cid] = VerifiedFile(cid, size, digest.hexdigest(), at)
+            file = self._measured[cid] = VerifiedFile(cid, size, digest.hexdigest(), at, kind)
         self.files[path] = file
         return file
+
+    def content(self, path: str) -> bytes:
+        """The bytes of a file that has been visited."""
+        return b"".join(self._chunks(self.files[path].cid, path))
 
     def _chunks(self, cid: Cid, path: str, level: int = 0) -> Iterator[bytes]:
         if cid.codec == RAW:
@@ -233,50 +242,3 @@ class _Walk:
             raise Difference(path, at, f"block {cid} {message}")
         for link in node.links:
             yield from self._chunks(link.cid, path, level + 1)
-
-
-def _manifest(walk: _Walk) -> dict[str, Any]:
-    """The manifest, decoded and compared with the files of the package. Raises Difference."""
-    if MANIFEST not in walk.files:
-        raise Difference(MANIFEST, car.HEADER_LENGTH, "the manifest is missing")
-    at = walk.files[MANIFEST].offset
-    try:
-        manifest = msgspec.json.decode(walk.manifest)
-        _compare_files(manifest, walk.files)
-        facts = {
-            "format": FORMAT,
-            "profile": PROFILE,
-            "provenance": {
-                "algorithm": PROVENANCE,
-                "hash": provenance(walk.files[artwork["path"]].sha256 for artwork in manifest["artworks"]),
-            },
-        }
-        str(manifest["collection"]["id"]), str(manifest["job_id"])
-    except (msgspec.DecodeError, KeyError, TypeError) as error:
-        raise Difference(MANIFEST, at, f"the manifest is not of the format {FORMAT}: {error!r}") from error
-    for name, fact in facts.items():
-        if manifest.get(name) != fact:
-            raise Difference(MANIFEST, at, f"/{name} should be {canonical(fact).decode()}")
-    if [artwork.get("token") for artwork in manifest["artworks"]] != list(range(1, len(manifest["artworks"]) + 1)):
-        raise Difference(MANIFEST, at, "the tokens of /artworks are not numbered 1, 2, 3, …")
-    if canonical(manifest) != walk.manifest:
-        raise Difference(MANIFEST, at, "the manifest is not canonical JSON: sorted members, no spaces")
-    return dict(manifest)
-
-
-def _compare_files(manifest: Mapping[str, Any], files: Mapping[str, VerifiedFile]) -> None:
-    descriptions: dict[str, Mapping[str, Any]] = {}
-    sections: Sequence[str] = ("artworks", "displays", "metadata")
-    for item in (item for section in sections for item in manifest[section]):
-        if item["path"] in descriptions:
-            raise Difference(item["path"], files[MANIFEST].offset, "the manifest lists this file twice")
-        descriptions[item["path"]] = item
-    for path in sorted({*descriptions, *files} - {MANIFEST}):
-        file, description = files.get(path), descriptions.get(path)
-        if file is None:
-            raise Difference(path, files[MANIFEST].offset, "the manifest lists this file, but the package lacks it")
-        if description is None:
-            raise Difference(path, file.offset, "the package has this file, but the manifest does not list it")
-        for name, fact in (("cid", str(file.cid)), ("size", file.size), ("sha256", file.sha256)):
-            if description[name] != fact:
-                raise Difference(path, file.offset, f"the manifest says {name} {description[name]}, but it is {fact}")

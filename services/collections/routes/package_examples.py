@@ -3,7 +3,14 @@
 import hashlib
 from uuid import UUID
 
-from services.collections.routes.examples import COLLECTION_ID, GID, JOB_ID, TOKEN_METADATA, USER_ID
+from services.collections.routes.examples import (
+    COLLECTION_ID,
+    COLLECTION_METADATA,
+    GID,
+    JOB_ID,
+    TOKEN_METADATA,
+    USER_ID,
+)
 from shared.content.files import cid_of
 from shared.content.package import PROVENANCE, Contents, canonical, manifest, plan
 from shared.contracts.collections import PackagedArtwork, PackagedDocument
@@ -30,7 +37,10 @@ _CONTENTS = Contents(
     title="First Light",
     artworks=[_ARTWORK],
     displays=[],
-    documents=[PackagedDocument("metadata/base/1.json", _TOKEN)],
+    documents=[
+        PackagedDocument("metadata/base/1.json", _TOKEN),
+        PackagedDocument("metadata/base/collection.json", canonical(COLLECTION_METADATA).decode()),
+    ],
 )
 _PLAN = plan(_CONTENTS)
 

@@ -15,10 +15,20 @@ from services.collections.domain.artwork.traits import traits_of
 from services.collections.domain.chains import CHAINS, collection_metadata, token_metadata
 from services.collections.domain.chains.evm import token_id
 from services.collections.domain.chains.offer import Offer, basis_points
+from shared.content.manifest_forms import read
+from shared.content.metadata_forms import EvmCollection, EvmToken, TezosCollection, TezosToken
+from shared.content.package import canonical
 from shared.contracts.collections import ArtworkFile, SalesReceiver, Trait
 from tests.support.examples import examples
 
 SCHEMAS = Path(__file__).parent / "schemas"
+FORMS = {
+    "tzip-16": TezosCollection,
+    "tzip-21": TezosToken,
+    "erc-7572": EvmCollection,
+    "erc-721-opensea": EvmToken,
+}
+"""Those that packages are verified by."""
 EVM = "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed"
 TEZOS = "tz1VSUr8wwNhLAzempoch5d6hLRiTh8Cjcjb"
 BAKERY = "KT1PWx2mnDueood7fEmfbBDKx1D9BAnnXitn"
@@ -58,6 +68,7 @@ def check(document: dict, schema: str) -> dict:
     """The document, if it is valid by a schema that was written from the standard, with all its formats."""
     definition = json.loads((SCHEMAS / f"{schema}.json").read_text())
     jsonschema.Draft202012Validator(definition, format_checker=jsonschema.FormatChecker()).validate(document)
+    read(canonical(document), FORMS[schema])
     return document
 
 

@@ -8,6 +8,7 @@ import msgspec
 from services.collections.domain.artwork.tokens import Token
 from services.collections.domain.chains import CHAINS, collection_metadata, token_metadata
 from services.collections.domain.chains.offer import Offer
+from shared.content.media import extension
 from shared.content.package import canonical
 from shared.contracts.collections import (
     ArtworkFile,
@@ -16,25 +17,6 @@ from shared.contracts.collections import (
 )
 from shared.contracts.problem import Problem
 from shared.contracts.sizes import MAX_PART, encoded_size
-
-EXTENSIONS = {
-    "image/png": "png",
-    "image/jpeg": "jpg",
-    "image/gif": "gif",
-    "image/webp": "webp",
-    "image/avif": "avif",
-    "image/svg+xml": "svg",
-    "video/mp4": "mp4",
-    "video/webm": "webm",
-    "audio/mpeg": "mp3",
-    "audio/wav": "wav",
-    "audio/ogg": "ogg",
-    "model/gltf-binary": "glb",
-    "application/json": "json",
-    "application/pdf": "pdf",
-    "text/html": "html",
-    "text/plain": "txt",
-}
 
 
 class StoredFile(msgspec.Struct, frozen=True):
@@ -134,7 +116,7 @@ def _packaged(folder: str, token: Token, file: ArtworkFile, stored: Mapping[int,
         token=token.number,
         gid=token.gid,
         hash=token.hash,
-        path=f"{folder}/{token.number}.{EXTENSIONS.get(stored_file.mime_type, 'bin')}",
+        path=f"{folder}/{token.number}.{extension(stored_file.mime_type)}",
         asset_id=stored_file.asset_id,
         source=stored_file.path,
         mime_type=stored_file.mime_type,
