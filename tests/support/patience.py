@@ -6,6 +6,8 @@ from collections.abc import Awaitable, Callable
 from inspect import isawaitable
 from typing import Any, Protocol, TypeVar, overload
 
+from shared.contracts.problem import Problem
+from shared.eventstore import StoreUnavailable
 from shared.http.positions import LAG_POINTER
 
 T = TypeVar("T")
@@ -18,6 +20,22 @@ POLL_SECONDS = 0.02
 
 class NotYet(Exception):  # noqa: N818 - a state, not an error
     """Raised by a condition that is not met yet, to report the current state."""
+
+
+async def until_done(command: Callable[[], Awaitable[T]]) -> T:
+    """The result of a command that others contend with, repeated as a client repeats it until it is done in time.
+
+    On a busy machine, the conflicts of many commands on one stream may last longer than a command may take.
+    """
+    while True:
+        try:
+            return await command()
+        except StoreUnavailable as error:
+            if error.maybe_done:
+                raise
+        except Problem as problem:
+            if problem.code != "VERSION_CONFLICT":
+                raise
 
 
 @overload

@@ -1,6 +1,7 @@
 """Concurrent writers: positions are in the order of commits, so a tailer never skips an event."""
 
 import asyncio
+from functools import partial
 from uuid import UUID, uuid4
 
 import psycopg
@@ -10,7 +11,7 @@ from shared.eventstore import Appended, EventStore, VersionConflict
 from shared.eventstore.append_statement import APPEND_LOCK, Append
 from tests.integration.eventstore.tally import CODEC, TALLY, Counted, context, count, counted
 from tests.integration.eventstore.waiting import first, soon, take_append_lock, writers_waiting
-from tests.support.patience import eventually
+from tests.support.patience import eventually, until_done
 
 INSERT = """
 insert into events (event_id, stream_id, version, type, data, metadata)
@@ -111,11 +112,10 @@ async def test_concurrent_commands_on_one_stream_all_succeed(store: EventStore) 
     """Each decides again after a conflict."""
     stream = uuid4()
     async with EventStore.open(store.dsn, CODEC) as other:
-        await soon(
-            asyncio.gather(
-                *(replica.handle(TALLY, stream, count(1), context(), attempts=200) for replica in (store, other) * 30)
-            )
+        commands = (
+            partial(replica.handle, TALLY, stream, count(1), context(), attempts=200) for replica in (store, other) * 30
         )
+        await soon(asyncio.gather(*map(until_done, commands)))
     loaded = await store.load(TALLY, stream)
     assert (loaded.version, loaded.state.total) == (60, 60)
 
