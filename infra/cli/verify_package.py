@@ -10,6 +10,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 
 from infra.cli.escaping import cell, escape, escape_json
 from infra.cli.options import examples, fail, json_option
+from infra.cli.public_collection import compare, public_collection
 from shared.content.cid import Cid, NotACid
 from shared.content.difference import Difference
 from shared.content.verification import Verified, verify
@@ -33,20 +34,26 @@ def _check_cid(_context: click.Context, _parameter: click.Parameter, value: str 
 )
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--root", metavar="CID", callback=_check_cid, help="The root that the package must have.")
+@click.option("--collection", metavar="URL", help="The collection's address; compares with what is public there.")
 @json_option
-def verify_package(file: Path, root: str | None, *, as_json: bool) -> None:
+def verify_package(file: Path, root: str | None, collection: str | None, *, as_json: bool) -> None:
     """Check a publish package offline: every byte of FILE, a CAR file, and what it means.
 
     Verifies that each block matches its CID, that the folder is complete, that each file imported again has its CID,
     that the manifest and its provenance hash match the files, and that each token has its artwork and, on each chain of
     the package, a metadata file that names it. Exits with 0 if so; otherwise prints the first difference, with its
     path, the member of the file, and byte offset, and exits with 1.
+
+    With --collection, such as https://api.example/collections/2b1a0f9e-8d7c-4b6a-9584-736251403f2e, the package must
+    be one that the platform lists as published of that collection; this alone needs a network, and no token.
     """
     try:
         size = file.stat().st_size
         if not file.is_file():
             fail(f"{file} is not a file: give the CAR file that was downloaded from the package's url")
         verified = _verify(file, size, root, quiet=as_json)
+        if collection is not None:
+            compare(verified, public_collection(collection), collection)
     except Difference as difference:
         _print_difference(file, difference, as_json=as_json)
         raise SystemExit(1) from difference

@@ -60,7 +60,7 @@ async def build(runtime: Runtime) -> Parts:
             "queries": queries,
             "list_queries": ListQueries(store),
             "asset_queries": asset_queries,
-            "package_queries": PackageQueries(store, public_url),
+            "package_queries": PackageQueries(store, token_queries, public_url),
             "metadata_queries": metadata_queries,
             "token_list_queries": TokenListQueries(metadata_queries, token_queries),
             "publication_queries": PublicationQueries(

@@ -2,7 +2,7 @@
 
     artworks/1.png …              the tokens' artworks, numbered by token
     displays/1.png …              images that represent the artworks which are not images, if any
-    metadata/<chain>/…            token metadata in the format of each chain, canonical JSON
+    metadata/<chain>/…            token metadata in the format of a chain, canonical JSON, by several names
     manifest.json                 all other files, with their CID, sha256 and size; canonical JSON
 
 The same artworks and documents give the same bytes, and so the same root CID.
@@ -10,6 +10,7 @@ The same artworks and documents give the same bytes, and so the same root CID.
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
+from operator import itemgetter
 from typing import Any
 from uuid import UUID
 
@@ -91,9 +92,9 @@ def manifest(contents: Contents) -> dict[str, Any]:
         },
         "artworks": [_of_token(artwork) for artwork in contents.artworks],
         "displays": [_of_token(artwork) for artwork in contents.displays],
-        "metadata": [
-            _of_document(document) for document in sorted(contents.documents, key=lambda document: document.path)
-        ],
+        "metadata": sorted(
+            (item for document in contents.documents for item in _of_document(document)), key=itemgetter("path")
+        ),
     }
 
 
@@ -102,18 +103,27 @@ def _of_token(artwork: PackagedArtwork) -> dict[str, Any]:
     return {name: getattr(artwork, name) for name in names} | {"generation": str(artwork.gid)}
 
 
-def _of_document(document: PackagedDocument) -> dict[str, Any]:
+def _of_document(document: PackagedDocument) -> list[dict[str, Any]]:
+    """A document by each of its names."""
     text = document.text.encode()
-    sha256 = hashlib.sha256(text).hexdigest()
-    return {"path": document.path, "size": len(text), "sha256": sha256, "cid": str(cid_of(text))}
+    sha256, cid = hashlib.sha256(text).hexdigest(), str(cid_of(text))
+    return [
+        {"path": path, "size": len(text), "sha256": sha256, "cid": cid} for path in (document.path, *document.names)
+    ]
 
 
 def plan(contents: Contents) -> Plan:
     """The package's folder and files. Raises NotACid for an artwork whose `cid` is malformed."""
     file_list = manifest(contents)
-    texts = {document.path: document.text.encode() for document in contents.documents}
+    texts: dict[str, bytes] = {}
+    files: dict[str, File] = {}
+    for document in contents.documents:
+        text = document.text.encode()
+        paths = (document.path, *document.names)
+        texts |= dict.fromkeys(paths, text)
+        files |= dict.fromkeys(paths, File(cid_of(text), len(text)))
     texts[MANIFEST] = canonical(file_list)
+    files[MANIFEST] = File(cid_of(texts[MANIFEST]), len(texts[MANIFEST]))
     assets = {asset.path: asset for asset in (*contents.artworks, *contents.displays)}
-    files = {path: File(cid_of(text), len(text)) for path, text in texts.items()}
     files |= {path: File(Cid.parse(asset.cid), asset.size) for path, asset in assets.items()}
     return Plan(folder(files), texts, assets, file_list["provenance"]["hash"])

@@ -1,12 +1,14 @@
 """Commands on publish packages: request one from a job's tokens, record its outcome."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from uuid import UUID
 
 from services.collections.deciders import COLLECTION, PACKAGE
 from services.collections.domain.artwork.tokens import Token
+from services.collections.domain.chains import Chain
 from services.collections.domain.chains.offer import Offer
 from services.collections.domain.collection.state import Collection, owned
 from services.collections.domain.package import contents
@@ -28,8 +30,13 @@ class PackageHandlers:
     token_queries: TokenQueries
     asset_queries: ComponentAssetQueries
 
-    async def request(self, user_id: UUID, collection_id: UUID, job_id: UUID, context: Context) -> Handled[Package]:
-        """Requests a job's package. Idempotent. Raises NOT_FOUND, CONFLICT, UNAVAILABLE until all artworks are in."""
+    async def request(
+        self, user_id: UUID, collection_id: UUID, job_id: UUID, chains: Sequence[Chain] | None, context: Context
+    ) -> Handled[Package]:
+        """Requests a job's package for these chains, `None` for the collection's own, or all if it has none.
+
+        Idempotent. Raises NOT_FOUND, CONFLICT, UNAVAILABLE until all artworks are in.
+        """
         state = (await self.store.load(COLLECTION, collection_id)).state
         owned(state, user_id)
         series = await self._series(state, job_id)
@@ -37,7 +44,8 @@ class PackageHandlers:
         asset_ids = [file.asset_id for token in tokens for file in (token.artifact, token.image) if file]
         stored = await self.asset_queries.stored_files(collection_id, asset_ids)
         offer = self.metadata_queries.offer(state, collection_id)
-        command = await asyncio.to_thread(_package_request, collection_id, job_id, user_id, offer, tokens, stored)
+        on_chains = contents.chains_of(chains, state.fields.blockchain)
+        command = await asyncio.to_thread(_package_request, state, job_id, offer, tokens, stored, on_chains)
         stream_id = package_id(collection_id, job_id)
         return await self.store.handle(PACKAGE, stream_id, partial(decide, command), context)
 
@@ -58,15 +66,24 @@ class PackageHandlers:
 
 
 def _package_request(
-    collection_id: UUID, job_id: UUID, user_id: UUID, offer: Offer, tokens: list[Token], stored: dict[int, StoredFile]
+    state: Collection,
+    job_id: UUID,
+    offer: Offer,
+    tokens: list[Token],
+    stored: dict[int, StoredFile],
+    chains: Sequence[Chain],
 ) -> RequestPackage:
     """Takes seconds for 10,000 tokens, so it runs in a thread."""
+    assert state.collection_id is not None, "the collection exists"
+    assert state.user_id is not None, "a collection is created by a user"
     return package_request(
-        collection_id,
+        state.collection_id,
         job_id,
-        user_id,
+        state.user_id,
         offer.title,
         contents.artworks(tokens, stored),
         contents.displays(tokens, stored),
-        contents.documents(offer, tokens, stored),
+        contents.documents(offer, tokens, stored, chains),
+        chains=chains,
+        published=state.status == "published",
     )

@@ -6,9 +6,12 @@ from typing import Any
 from uuid import UUID
 
 from services.collections.deciders import COLLECTION, PACKAGE
+from services.collections.domain.chains import CHAINS
 from services.collections.domain.collection.state import owned
 from services.collections.domain.package.state import Package
-from services.collections.views.package import PackageView, Provenance
+from services.collections.domain.package.state import package_id as package_id_of
+from services.collections.queries.token import TokenQueries
+from services.collections.views.package import PackageView, Provenance, PublishedPackageView
 from shared.content.package import PROVENANCE, contents_of, manifest
 from shared.contracts.collections import PackagePartListed
 from shared.contracts.problem import not_found
@@ -18,6 +21,7 @@ from shared.eventstore import EventStore, Handled, Loaded
 @dataclass(frozen=True)
 class PackageQueries:
     store: EventStore
+    token_queries: TokenQueries
     public_url: str
 
     async def package(self, user_id: UUID, collection_id: UUID, package_id: UUID) -> PackageView:
@@ -39,6 +43,7 @@ class PackageQueries:
             collection_id=request.collection_id,
             job_id=request.job_id,
             status=state.status,
+            chains=CHAINS if request.chains is None else request.chains,
             attempt=request.attempt,
             reason=state.reason,
             root=delivered.root if delivered else None,
@@ -49,6 +54,27 @@ class PackageQueries:
             provenance=Provenance(delivered.provenance, PROVENANCE) if delivered else None,
             manifest=await self._manifest(package_id, state) if delivered else None,
         )
+
+    async def published(self, collection_id: UUID) -> list[PublishedPackageView]:
+        """The packages of a published collection, newest first: those that were made of it since it is published.
+
+        Early releases did not record whether a collection was published; all packages that they made are among them.
+        """
+        state = (await self.store.load(COLLECTION, collection_id)).state
+        series = await self.token_queries.series(state) if state.status == "published" else None
+        if series is None:
+            return []
+        packages = (await self.store.load(PACKAGE, package_id_of(collection_id, series.job_id))).state.published
+        return [
+            PublishedPackageView(
+                root=package.root,
+                provenance=Provenance(package.provenance, PROVENANCE),
+                job_id=package.job_id,
+                chains=CHAINS if package.chains is None else package.chains,
+                size=package.size,
+            )
+            for package in reversed(packages)
+        ]
 
     async def _manifest(self, package_id: UUID, state: Package) -> dict[str, Any]:
         """The package's manifest, computed from its parts: it may be too large to be stored twice."""

@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
+import msgspec
 from litestar import Response, get
 from litestar.di import NamedDependency
 from litestar.params import QueryParameter
@@ -11,10 +12,11 @@ from litestar.params import QueryParameter
 from services.collections.domain.chains import Chain
 from services.collections.queries.collection import Queries
 from services.collections.queries.lists import ListQueries
-from services.collections.routes import examples
+from services.collections.queries.package import PackageQueries
+from services.collections.routes import examples, package_examples
 from services.collections.routes.answers import ANYONE, variant_of
 from services.collections.routes.documentation import documented
-from services.collections.views.collection import CollectionSummary, CollectionView
+from services.collections.views.collection import CollectionSummary, CollectionView, PublicCollectionView
 from services.collections.views.feed import FeedItem
 from services.collections.views.history import HistoryEntry
 from shared.contracts.problem import Detail, invalid
@@ -86,14 +88,24 @@ async def get_history(
     summary="A published collection",
     opt=ANYONE | WITHOUT_TABLES,
     security=[{}],
-    operation_class=documented(response=examples.data(examples.PUBLIC)),
+    operation_class=documented(response=examples.data(package_examples.PUBLIC)),
 )
 async def get_public_collection(
-    collection_id: FromPath[UUID], queries: NamedDependency[Queries], request: ApiRequest
-) -> Response[Envelope[CollectionView] | None]:
-    """A collection that is published or has an open preview, without its `data`. Needs no token."""
+    collection_id: FromPath[UUID],
+    queries: NamedDependency[Queries],
+    package_queries: NamedDependency[PackageQueries],
+    request: ApiRequest,
+) -> Response[Envelope[PublicCollectionView] | None]:
+    """A collection that is published or has an open preview, without its `data`. Needs no token.
+
+    `packages` lists the published packages, the newest first: their root CIDs and provenance hashes. Whatever is
+    changed later, those of earlier packages stay listed.
+    """
     collection = await queries.public_collection(collection_id)
-    return versioned(request, Envelope(collection), collection.version, variant_of(collection))
+    packages = await package_queries.published(collection_id)
+    view = PublicCollectionView(**msgspec.structs.asdict(collection), packages=packages)
+    variant = f"{variant_of(collection)}-{packages[0].root}" if packages else variant_of(collection)
+    return versioned(request, Envelope(view), collection.version, variant)
 
 
 @get(

@@ -94,7 +94,6 @@ SUMMARY = FIELDS | {
 DRAFT = SUMMARY | {"data": ADOPTED}
 PUBLISHED_SUMMARY = SUMMARY | {"status": "published", "publish_date": "2026-11-23T12:00:00Z", "version": 4}
 PUBLISHED = PUBLISHED_SUMMARY | {"data": ADOPTED}
-PUBLIC = PUBLISHED_SUMMARY | {"data": None}
 TOKEN = {"token": 1, "gid": GID, "hash": "dawn", "image": ARTWORK, "file": ARTWORK, "mime_type": "image/png"}
 SERIES = {"job_id": JOB_ID, "generations": [GID]}
 TOKENS = {"data": [TOKEN], "count": 1, "job_id": JOB_ID, "next_cursor": None, "error": None}

@@ -8,9 +8,11 @@ from services.collections.routes.examples import (
     COLLECTION_METADATA,
     GID,
     JOB_ID,
+    PUBLISHED_SUMMARY,
     TOKEN_METADATA,
     USER_ID,
 )
+from shared.content.document_names import other_names
 from shared.content.files import cid_of
 from shared.content.package import PROVENANCE, Contents, canonical, manifest, plan
 from shared.contracts.collections import PackagedArtwork, PackagedDocument
@@ -38,7 +40,7 @@ _CONTENTS = Contents(
     artworks=[_ARTWORK],
     displays=[],
     documents=[
-        PackagedDocument("metadata/base/1.json", _TOKEN),
+        PackagedDocument("metadata/base/1.json", _TOKEN, [f"metadata/base/{name}" for name in other_names("base", 1)]),
         PackagedDocument("metadata/base/collection.json", canonical(COLLECTION_METADATA).decode()),
     ],
 )
@@ -49,6 +51,7 @@ REQUESTED = {
     "collection_id": COLLECTION_ID,
     "job_id": JOB_ID,
     "status": "requested",
+    "chains": ["BASE"],
     "attempt": 1,
     "reason": None,
     "root": None,
@@ -68,4 +71,8 @@ STORED = REQUESTED | {
     "sha256": "4bf5122f344554c53bde2ebb8cd2b7e3d1600ad631c385a5d7cce23c7785459a",
     "provenance": {"hash": _PLAN.provenance, "algorithm": PROVENANCE},
     "manifest": manifest(_CONTENTS),
+}
+PUBLIC = PUBLISHED_SUMMARY | {
+    "data": None,
+    "packages": [{name: STORED[name] for name in ("root", "provenance", "job_id", "chains", "size")}],
 }

@@ -1,11 +1,13 @@
 """Publish packages: one file with a job's artworks and their metadata, which anyone can verify."""
 
+from typing import Annotated
 from uuid import UUID
 
 import msgspec
 from litestar import Response, get, post
 from litestar.di import NamedDependency
 
+from services.collections.domain.chains import Chain
 from services.collections.domain.package.state import package_id as id_of
 from services.collections.handlers.package import PackageHandlers
 from services.collections.queries.package import PackageQueries
@@ -19,9 +21,13 @@ from shared.http.positions import following
 
 
 class PackageBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`job_id`: a finished job of the collection."""
+    """`job_id`: a finished job of the collection. `chains`: those that it has metadata for.
+
+    Without `chains`, it has the metadata of the collection's blockchain, or of all chains while that is not set.
+    """
 
     job_id: UUID
+    chains: Annotated[list[Chain], msgspec.Meta(min_length=1)] | None = None
 
 
 @post(
@@ -39,12 +45,13 @@ async def request_package(
     package_handlers: NamedDependency[PackageHandlers],
     package_queries: NamedDependency[PackageQueries],
 ) -> Response[Envelope[PackageView]]:
-    """Every artwork and its metadata on each chain, with a manifest, as one CAR file whose root is an IPFS address.
+    """Every artwork and its metadata, with a manifest, as one CAR file whose root is an IPFS address.
 
-    There is one package for each job. A repeated request returns the same one, unless the collection's metadata has
-    changed or the last attempt failed: then it is built again. `GET` it until its status is no longer `requested`.
+    There is one package for each job. A repeated request returns the same one, unless the chains or the collection's
+    metadata have changed, the collection has been published since, or the last attempt failed: then it is built again.
+    `GET` it until its status is no longer `requested`. The roots of a published collection's packages are public.
     """
-    handled = await package_handlers.request(principal.user_id, collection_id, data.job_id, context)
+    handled = await package_handlers.request(principal.user_id, collection_id, data.job_id, data.chains, context)
     package_id = id_of(collection_id, data.job_id)
     location = {"location": f"/collections/{collection_id}/packages/{package_id}"}
     return Response(Envelope(await package_queries.view(package_id, handled)), status_code=202, headers=location)

@@ -8,6 +8,7 @@ import msgspec
 
 from services.collections.domain.collection.state import Collection
 from services.collections.projections.collections import CollectionRow, ListedCollection
+from services.collections.views.package import PublishedPackageView
 from shared.contracts.collections import Payer, SalesReceiver
 
 
@@ -39,6 +40,12 @@ class CollectionView(CollectionSummary, frozen=True, kw_only=True):
     """A collection in full. `data` is its GenerationInput; null for readers other than its owner."""
 
     data: dict[str, Any] | None
+
+
+class PublicCollectionView(CollectionView, frozen=True, kw_only=True):
+    """A collection as anybody may see it. `packages`: the published ones, newest first."""
+
+    packages: list[PublishedPackageView]
 
 
 def collection_summary(row: CollectionRow) -> CollectionSummary:

@@ -1,5 +1,6 @@
 """Publish packages in the API."""
 
+from collections.abc import Sequence
 from typing import Any, Literal
 from uuid import UUID
 
@@ -11,6 +12,16 @@ class Provenance(msgspec.Struct, frozen=True):
     algorithm: str
 
 
+class PublishedPackageView(msgspec.Struct, frozen=True, kw_only=True):
+    """A package of a published collection. `root`: its address on IPFS. `size`: bytes of its CAR file."""
+
+    root: str
+    provenance: Provenance
+    job_id: UUID
+    chains: Sequence[str]
+    size: int
+
+
 class PackageView(msgspec.Struct, frozen=True, kw_only=True):
     """A publish package. `root` to `manifest` are null until it is stored; `reason` is why it failed."""
 
@@ -18,6 +29,8 @@ class PackageView(msgspec.Struct, frozen=True, kw_only=True):
     collection_id: UUID
     job_id: UUID
     status: Literal["requested", "stored", "failed"]
+    chains: Sequence[str]
+    """The chains that it has metadata for."""
     attempt: int
     reason: str | None
     root: str | None

@@ -33,6 +33,8 @@ class PackagedDocument(msgspec.Struct, frozen=True):
 
     path: str
     text: str
+    names: list[str] = msgspec.field(default_factory=list)
+    """Other paths at which the package has the same file."""
 
 
 class PackagePartListed(PackageEvent, frozen=True, tag="package_part_listed.v1"):
@@ -59,6 +61,10 @@ class PackageRequested(PackageEvent, frozen=True, tag="package_requested.v1"):
     parts: int
     digest: str
     """sha256 of the listed files: makes the request idempotent."""
+    chains: list[str] | None = None
+    """The chains that it has metadata for; None: all three, as early releases made it."""
+    published: bool | None = None
+    """Whether the collection was published; None if an early release requested it, which did not record that."""
 
 
 class PackageDelivered(PackageEvent, frozen=True, tag="package_delivered.v1"):

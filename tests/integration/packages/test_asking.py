@@ -158,6 +158,58 @@ async def test_a_package_has_the_tokens_of_the_series(collections: Api, generati
     assert refused.refusal == (409, "CONFLICT", ["/job_id"])
 
 
+async def test_a_package_is_for_the_collections_chain_or_those_that_are_named(
+    collections: Api, generating: Publisher, storing: Publisher
+):
+    collection, job = await a_finished_job(collections, generating, storing)
+    await collections.put(
+        f"/projects/{collection['project_id']}/collections/{collection['id']}", {"blockchain": "BASE"}
+    )
+    answer = await asked(collections, collection, job)
+    assert answer.data["chains"] == ["BASE"]
+    (part,), _ = await listed(collections, answer.data["id"])
+    assert {document.path.split("/")[1] for document in part.documents} == {"base"}
+    path, body = f"/collections/{collection['id']}/packages", {"job_id": str(job)}
+    both = (await collections.post(path, {**body, "chains": ["TEZOS", "BASE"]})).data
+    assert (both["id"], both["attempt"], both["chains"]) == (answer.data["id"], 2, ["BASE", "TEZOS"])
+    for wrong, pointer in (([], "/chains"), (["SOLANA"], "/chains/0"), ("BASE", "/chains")):
+        refused = await collections.post(path, {**body, "chains": wrong})
+        assert refused.refusal == (400, "VALIDATION_FAILED", [pointer])
+
+
+async def test_the_roots_of_a_published_collection_are_public_and_stay_listed(
+    collections: Api, generating: Publisher, storing: Publisher
+):
+    """That of the draft is not among them."""
+    collection, job = await a_finished_job(collections, generating, storing)
+    path = f"/collections/{collection['id']}"
+    fields = {"blockchain": "BASE", "editions": 2, "price": "0"}
+    await collections.put(f"/projects/{collection['project_id']}{path}", fields)
+    package_id = (await asked(collections, collection, job)).data["id"]
+    draft = delivered(*await listed(collections, package_id))
+    await storing.publish(uuid4(), msgspec.structs.replace(draft, root="bafydraft"))
+    await until(collections, f"{path}/packages/{package_id}", "stored")
+    assert (await collections.post(f"{path}/publish", {"job_id": str(job)})).status == 200
+    before = await collections.get(f"{path}/public", None)
+    assert before.data["packages"] == []
+    roots: list[str] = []
+    for description in ("Ebb", "Flood"):
+        edit = f"/projects/{collection['project_id']}{path}"
+        assert (await collections.put(edit, {"description": description})).status == 204
+        assert (await asked(collections, collection, job)).data["status"] == "requested"
+        stored = delivered(*await listed(collections, package_id))
+        await storing.publish(uuid4(), stored)
+        await until(collections, f"{path}/packages/{package_id}", "stored")
+        roots.insert(0, stored.root)
+        public = await collections.get(f"{path}/public", None)
+        assert [package["root"] for package in public.data["packages"]] == roots
+        assert public.data["packages"][0]["provenance"] == {"hash": stored.provenance, "algorithm": PROVENANCE}
+        assert public.data["packages"][0]["chains"] == ["BASE"]
+        assert roots[0] in public.headers["etag"], "another representation has another ETag"
+    assert public.headers["etag"] != before.headers["etag"]
+    assert set(public.data) == set(package_examples.PUBLIC)
+
+
 async def test_a_stored_package_has_its_manifest(collections: Api, generating: Publisher, storing: Publisher):
     collection, job = await a_finished_job(collections, generating, storing)
     new_package = (await asked(collections, collection, job)).data

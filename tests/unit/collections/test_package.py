@@ -1,5 +1,6 @@
 """Requests of packages: their parts, further attempts, and outcomes."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import reduce
 from typing import Any
@@ -9,12 +10,21 @@ import msgspec
 import pytest
 
 from services.collections.domain.artwork.tokens import Token
+from services.collections.domain.chains import CHAINS, Chain
 from services.collections.domain.chains.offer import Offer
 from services.collections.domain.package import contents
 from services.collections.domain.package.commands import RecordOutcome, RequestPackage, decide, package_request
 from services.collections.domain.package.contents import StoredFile
 from services.collections.domain.package.state import NOTHING, Package, evolve, package_id
-from shared.contracts.collections import ArtworkFile, PackageDelivered, PackageGivenUp, PackagePartListed, Trait
+from shared.content.package import Contents, plan
+from shared.contracts.collections import (
+    ArtworkFile,
+    PackageDelivered,
+    PackageGivenUp,
+    PackagePartListed,
+    PackageRequested,
+    Trait,
+)
 from shared.contracts.problem import Problem
 from shared.contracts.storage import PackageFailed, PackageStored
 
@@ -50,7 +60,9 @@ def known(*files: ArtworkFile) -> dict[int, StoredFile]:
     }
 
 
-def request(tokens: list[Token], title: str = "Tides") -> RequestPackage:
+def request(
+    tokens: list[Token], title: str = "Tides", chains: Sequence[Chain] = CHAINS, *, published: bool = False
+) -> RequestPackage:
     stored = known(*(item for token in tokens for item in token.files))
     offer = Offer(title=title, description="Many of them")
     return package_request(
@@ -60,7 +72,9 @@ def request(tokens: list[Token], title: str = "Tides") -> RequestPackage:
         title,
         contents.artworks(tokens, stored),
         contents.displays(tokens, stored),
-        contents.documents(offer, tokens, stored),
+        contents.documents(offer, tokens, stored, chains),
+        chains=chains,
+        published=published,
     )
 
 
@@ -104,6 +118,72 @@ def test_a_request_is_idempotent(before: tuple[Any, ...]):
 def test_changed_contents_or_a_failure_allow_another_attempt(before: tuple[Any, ...], again: RequestPackage):
     *_, requested = decide(again, after(request([token(1)]), *before))
     assert (requested.package_id, requested.attempt) == (ID, 2)
+
+
+def test_a_package_has_the_chains_that_are_named_or_else_the_collections_own():
+    assert contents.chains_of(None, "TEZOS") == ["TEZOS"]
+    assert contents.chains_of(["TEZOS", "BASE", "BASE"], "ETHEREUM") == ["BASE", "TEZOS"]
+    assert contents.chains_of(None, None) == list(CHAINS), "of a draft without a blockchain"
+    *parts, requested = decide(request([token(1)], chains=["BASE"]), NOTHING)
+    assert requested.chains == ["BASE"]
+    assert [document.path for document in parts[0].documents] == [
+        "metadata/base/collection.json",
+        "metadata/base/1.json",
+    ]
+
+
+def test_other_chains_make_another_attempt():
+    state = after(request([token(1)]), RecordOutcome(STORED))
+    *_, requested = decide(request([token(1)], chains=["TEZOS"]), state)
+    assert (requested.attempt, requested.chains) == (2, ["TEZOS"])
+
+
+def test_a_tokens_document_has_the_names_that_contracts_and_marketplaces_use():
+    """`baseURI` and the number, with and without `.json`; on EVM chains also ERC-1155's digits."""
+    [part] = request([token(12)], chains=["BASE", "TEZOS"]).parts
+    names = {document.path: document.names for document in part.documents}
+    digits = "0" * 63 + "c"
+    assert names["metadata/base/12.json"] == [f"metadata/base/{name}" for name in ("12", digits, f"{digits}.json")]
+    assert names["metadata/tezos/12.json"] == ["metadata/tezos/12"]
+    assert names["metadata/base/collection.json"] == []
+    planned = plan(Contents(COLLECTION, JOB, "Tides", [], [], part.documents))
+    assert planned.texts["metadata/base/12"] == planned.texts["metadata/base/12.json"]
+    assert f"metadata/base/{digits}" in planned.texts
+
+
+def test_the_root_of_a_draft_is_not_published_and_its_package_is_made_again_afterwards():
+    draft = after(request([token(1)]), RecordOutcome(STORED))
+    assert draft.published == ()
+    *_, requested = decide(request([token(1)], published=True), draft)
+    assert (requested.attempt, requested.published) == (2, True)
+    again = msgspec.structs.replace(STORED, attempt=2)
+    state = after(request([token(1)]), RecordOutcome(STORED), request([token(1)], published=True), RecordOutcome(again))
+    assert [package.root for package in state.published] == ["root"]
+    assert decide(request([token(1)], published=True), state) == []
+
+
+def test_published_roots_stay_listed_whatever_is_requested_later():
+    first, second = request([token(1)], published=True), request([token(1)], "Ebb", published=True)
+    other = msgspec.structs.replace(STORED, attempt=2, root="other", provenance="d" * 64)
+    failed = PackageFailed(ID, 3, "An artwork is lost")
+    third = request([token(1)], "Flood", published=True)
+    state = after(first, RecordOutcome(STORED), second, RecordOutcome(other), third, RecordOutcome(failed))
+    assert [(package.root, package.provenance) for package in state.published] == [
+        ("root", "e" * 64),
+        ("other", "d" * 64),
+    ]
+    back = msgspec.structs.replace(STORED, attempt=4)
+    state = reduce(evolve, decide(first, state), state)
+    state = reduce(evolve, decide(RecordOutcome(back), state), state)
+    assert [package.root for package in state.published] == ["other", "root"], "each once, the newest last"
+
+
+def test_packages_of_early_releases_are_listed():
+    """They did not record whether the collection was published, nor the chains: all three."""
+    early = PackageRequested(ID, COLLECTION, JOB, USER, "Tides", 1, 1, request([token(1)]).digest)
+    state = reduce(evolve, [early, *decide(RecordOutcome(STORED), evolve(NOTHING, early))], NOTHING)
+    assert [(package.root, package.chains) for package in state.published] == [("root", None)]
+    assert decide(request([token(1)], published=True), state) == []
 
 
 def test_documents_have_the_cids_of_the_artworks():

@@ -1,7 +1,12 @@
 """`emprops verify-package`: what it says, and how it exits."""
 
 import json
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
+from typing import Any, Self
+from uuid import UUID
 
 import pytest
 from click.testing import CliRunner, Result
@@ -12,6 +17,40 @@ from tests.unit.content.contents import content
 from tests.unit.content.package_file import car_file, contents, repackaged, with_document
 
 PACKAGE = car_file([content(40, 1), content(5000, 2)])
+
+
+class Platform:
+    """A server with one answer, on loopback."""
+
+    def __init__(self) -> None:
+        self.answer: tuple[int, Any] = (404, {})
+        self.paths: list[str] = []
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+
+    def __enter__(self) -> Self:
+        Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+    def _handler(self) -> type[BaseHTTPRequestHandler]:
+        platform = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                status, body = platform.answer
+                platform.paths.append(self.path)
+                self.send_response(status)
+                self.end_headers()
+                self.wfile.write(json.dumps(body).encode())
+
+            def log_message(self, *_parts: object) -> None:
+                """Says nothing."""
+
+        return Handler
 
 
 def run(file: Path, *options: str) -> Result:
@@ -82,3 +121,64 @@ def test_the_member_of_the_file_that_is_wrong_is_named(tmp_path: Path):
     words, as_json = run(file), run(file, "--json")
     assert json.loads(as_json.stdout)["difference"]["pointer"] == "/name"
     assert f"{path} /name, at byte" in words.stderr
+
+
+@pytest.fixture
+def platform() -> Iterator[Platform]:
+    with Platform() as server:
+        yield server
+
+
+def test_a_package_that_the_platform_publishes_is_verified(tmp_path: Path, platform: Platform):
+    file = written(tmp_path, PACKAGE)
+    report = json.loads(run(file, "--json").stdout)
+    listed = [
+        {"root": "bafy-newer", "provenance": {"hash": "0" * 64}, "job_id": report["job_id"]},
+        {"root": report["root"], "provenance": {"hash": report["provenance"]}, "job_id": report["job_id"]},
+    ]
+    for path in ("/collections/3", "/collections/3/", "/collections/3/public"):
+        platform.answer = (200, {"data": {"id": report["collection_id"], "packages": listed}})
+        assert run(file, "--collection", platform.url + path).exit_code == 0
+        assert platform.paths[-1] == "/collections/3/public"
+
+
+@pytest.mark.parametrize(
+    ("change", "pointer", "words"),
+    [
+        ({"packages": []}, "", "it lists none"),
+        ({"id": str(UUID(int=9))}, "/collection/id", "is of collection"),
+        ({"hash": "0" * 64}, "/provenance/hash", "says 0000"),
+        ({"job_id": str(UUID(int=9))}, "/job_id", "but in the package it is"),
+    ],
+)
+def test_a_package_that_the_platform_does_not_publish_is_refused(
+    tmp_path: Path, platform: Platform, change: dict[str, Any], pointer: str, words: str
+):
+    file = written(tmp_path, PACKAGE)
+    report = json.loads(run(file, "--json").stdout)
+    package = {
+        "root": report["root"],
+        "provenance": {"hash": change.get("hash", report["provenance"])},
+        "job_id": change.get("job_id", report["job_id"]),
+    }
+    collection = {"id": change.get("id", report["collection_id"]), "packages": change.get("packages", [package])}
+    platform.answer = (200, {"data": collection})
+    result = run(file, "--json", "--collection", f"{platform.url}/collections/3")
+    difference = json.loads(result.stdout)["difference"]
+    assert (result.exit_code, difference["pointer"]) == (1, pointer)
+    assert words in difference["message"]
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "words"),
+    [(404, {}, "is not published"), (503, {}, "status 503"), (200, {"data": {}}, "does not list the packages")],
+)
+def test_a_collection_that_can_not_be_read_is_told_in_a_sentence(
+    tmp_path: Path, platform: Platform, status: int, body: Any, words: str
+):
+    platform.answer = (status, body)
+    result = run(written(tmp_path, PACKAGE), "--collection", f"{platform.url}/collections/3")
+    assert (result.exit_code, words in result.stderr) == (1, True), result.stderr
+    for url in ("nowhere", "http://127.0.0.1:1/collections/3"):
+        result = run(written(tmp_path, PACKAGE), "--collection", url)
+        assert (result.exit_code, "does not answer" in result.stderr) == (1, True), result.stderr

@@ -1,7 +1,7 @@
 """Requests a package, and records whether storage built it.
 
-Idempotent: a second request makes another attempt only if the contents have changed (a draft's title, for example), or
-if the last attempt failed.
+Idempotent: a second request makes another attempt only if the contents have changed (a draft's title, or the chains),
+if the collection has been published since, or if the last attempt failed.
 """
 
 from collections.abc import Sequence
@@ -10,6 +10,7 @@ from uuid import UUID
 
 import msgspec
 
+from services.collections.domain.chains import CHAINS, Chain
 from services.collections.domain.package import contents
 from services.collections.domain.package.contents import Part
 from services.collections.domain.package.state import Package, package_id
@@ -26,7 +27,10 @@ from shared.contracts.storage import PackageFailed, PackageStored
 
 
 class RequestPackage(msgspec.Struct, frozen=True):
-    """`parts` list what it is made of; `digest` is their sha256. `package_request` computes both."""
+    """`parts` list what it is made of; `digest` is their sha256. `package_request` computes both.
+
+    `published`: whether the collection is published, so that the package's root is public.
+    """
 
     collection_id: UUID
     job_id: UUID
@@ -34,6 +38,8 @@ class RequestPackage(msgspec.Struct, frozen=True):
     title: str
     digest: str
     parts: Sequence[Part]
+    chains: Sequence[Chain] = CHAINS
+    published: bool = False
 
 
 def package_request(
@@ -44,11 +50,14 @@ def package_request(
     artworks: Sequence[PackagedArtwork],
     displays: Sequence[PackagedArtwork],
     documents: Sequence[PackagedDocument],
+    *,
+    chains: Sequence[Chain] = CHAINS,
+    published: bool = False,
 ) -> RequestPackage:
     """Raises CONFLICT for an entry that is larger than a part of a package may be."""
     digest = contents.digest(title, artworks, displays, documents)
     parts = contents.split(artworks, displays, documents)
-    return RequestPackage(collection_id, job_id, user_id, title, digest, parts)
+    return RequestPackage(collection_id, job_id, user_id, title, digest, parts, chains, published)
 
 
 class RecordOutcome(msgspec.Struct, frozen=True):
@@ -72,7 +81,7 @@ def decide(command: Command, state: Package) -> list[Event]:
 
 
 def _request(command: RequestPackage, state: Package) -> list[Event]:
-    if state.request is not None and state.status != "failed" and state.request.digest == command.digest:
+    if state.status != "failed" and _is_same(command, state.request):
         return []
     attempt = state.request.attempt + 1 if state.request else 1
     stream_id = package_id(command.collection_id, command.job_id)
@@ -96,8 +105,17 @@ def _request(command: RequestPackage, state: Package) -> list[Event]:
         attempt=attempt,
         parts=len(parts),
         digest=command.digest,
+        chains=list(command.chains),
+        published=command.published,
     )
     return [*parts, request]
+
+
+def _is_same(command: RequestPackage, earlier: PackageRequested | None) -> bool:
+    """Whether an earlier request was for the same package, and not for that of the draft which is published now."""
+    if earlier is None or earlier.digest != command.digest:
+        return False
+    return earlier.published is not False or not command.published
 
 
 def _record(outcome: PackageStored | PackageFailed, state: Package) -> list[Event]:

@@ -1,4 +1,4 @@
-"""The contents of a package: the tokens' artworks, images that represent them, and metadata on each chain."""
+"""The contents of a package: the tokens' artworks, images that represent them, and metadata on its chains."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from services.collections.domain.artwork.tokens import Token
-from services.collections.domain.chains import CHAINS, collection_metadata, token_metadata
+from services.collections.domain.chains import CHAINS, Chain, collection_metadata, token_metadata
 from services.collections.domain.chains.offer import Offer
+from shared.content.document_names import COLLECTION, EXTENSION, FOLDER, other_names
 from shared.content.media import extension
 from shared.content.package import canonical
 from shared.contracts.collections import (
@@ -55,22 +56,30 @@ def displays(tokens: Sequence[Token], stored: Mapping[int, StoredFile]) -> list[
     ]
 
 
-def documents(offer: Offer, tokens: Sequence[Token], stored: Mapping[int, StoredFile]) -> list[PackagedDocument]:
-    """The metadata of the collection and its tokens, at `metadata/<chain>/`.
+def chains_of(chains: Sequence[Chain] | None, blockchain: str | None) -> list[Chain]:
+    """The chains of a package: those that a request names, else the collection's own, else all."""
+    selection = [blockchain] if chains is None and blockchain in CHAINS else chains or CHAINS
+    return [chain for chain in CHAINS if chain in selection]
+
+
+def documents(
+    offer: Offer, tokens: Sequence[Token], stored: Mapping[int, StoredFile], chains: Sequence[Chain] = CHAINS
+) -> list[PackagedDocument]:
+    """The metadata of the collection and its tokens, at `metadata/<chain>/`; a token's by each of its names.
 
     Files are named by the CIDs in `stored`, as in the rest of the package: `tokens` may be older than these.
     """
     cids = {asset_id: file.cid for asset_id, file in stored.items() if file.cid}
     tokens = [msgspec.structs.replace(token, cids=cids) for token in tokens]
     documents = []
-    for chain in CHAINS:
-        folder = f"metadata/{chain.lower()}"
-        metadata = {"collection": collection_metadata(chain, offer)}
-        metadata |= {str(token.number): token_metadata(chain, offer, token) for token in tokens}
-        documents += [
-            PackagedDocument(f"{folder}/{name}.json", canonical(document).decode())
-            for name, document in metadata.items()
-        ]
+    for chain in chains:
+        folder = f"{FOLDER}/{chain.lower()}"
+        text = canonical(collection_metadata(chain, offer)).decode()
+        documents.append(PackagedDocument(f"{folder}/{COLLECTION}", text))
+        for token in tokens:
+            text = canonical(token_metadata(chain, offer, token)).decode()
+            names = [f"{folder}/{name}" for name in other_names(chain.lower(), token.number)]
+            documents.append(PackagedDocument(f"{folder}/{token.number}{EXTENSION}", text, names))
     return documents
 
 

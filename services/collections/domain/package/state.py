@@ -9,13 +9,25 @@ from shared.contracts.collections import PackageDelivered, PackageGivenUp, Packa
 from shared.contracts.event import Event
 
 
+class PublishedPackage(msgspec.Struct, frozen=True):
+    """A package that was made of the collection when it was published, or that an early release made."""
+
+    job_id: UUID
+    root: str
+    provenance: str
+    size: int
+    chains: tuple[str, ...] | None
+    """None: all, as in `PackageRequested`."""
+
+
 class Package(msgspec.Struct, frozen=True):
-    """`request` is that of the last attempt."""
+    """`request` is that of the last attempt. `published`: those of all attempts, oldest first, each root once."""
 
     status: Literal["none", "requested", "stored", "failed"] = "none"
     request: PackageRequested | None = None
     delivered: PackageDelivered | None = None
     reason: str | None = None
+    published: tuple[PublishedPackage, ...] = ()
 
 
 NOTHING = Package()
@@ -30,10 +42,21 @@ def evolve(state: Package, event: Event) -> Package:
         case PackagePartListed():
             return state
         case PackageRequested():
-            return Package("requested", event)
+            return Package("requested", event, published=state.published)
         case PackageDelivered():
-            return Package("stored", state.request, event)
+            return Package("stored", state.request, event, published=_with(state, event))
         case PackageGivenUp():
-            return Package("failed", state.request, reason=event.reason)
+            return Package("failed", state.request, reason=event.reason, published=state.published)
         case _:
             raise AssertionError(f"{event!r} is not an event of a package")
+
+
+def _with(state: Package, event: PackageDelivered) -> tuple[PublishedPackage, ...]:
+    """The published packages with the one that was delivered, the newest last; without it if it is of a draft."""
+    request = state.request
+    assert request is not None, "only a requested package is delivered"
+    if request.published is False:
+        return state.published
+    chains = None if request.chains is None else tuple(request.chains)
+    delivered = PublishedPackage(request.job_id, event.root, event.provenance, event.size, chains)
+    return (*(package for package in state.published if package.root != event.root), delivered)
