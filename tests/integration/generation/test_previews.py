@@ -37,7 +37,9 @@ from tests.integration.generation.previewing import (
     until_left,
 )
 from tests.integration.generation.test_cancel import cancel
+from tests.integration.generation.test_registry import operator
 from tests.integration.generation.test_resume import failing
+from tests.integration.generation.test_workflow_types import component, registered
 from tests.integration.generation.working import Worker, failed, finished
 from tests.support.apps.client import ALICE, BOB
 from tests.support.apps.credits import Api as CreditsApi
@@ -63,6 +65,20 @@ async def test_a_visitor_makes_previews_at_their_own_cost(
     await rich.settled(("9", "0", "1"), BOB)
     await rich.settled(("10", "0", "0"), ALICE)
     assert await left(api, collection) == 2
+
+
+@pytest.mark.parametrize("is_remixable", [True, False])
+async def test_only_visitors_who_may_see_the_steps_are_warned_about_them(
+    api: Api, collections: Publisher, rich: CreditsApi, *, is_remixable: bool
+) -> None:
+    """In the dry run, in the answer, and in that to the same request again: a warning names a workflow."""
+    await registered(api, "echo")
+    assert (await operator(api, "POST", "/workflows/echo/deprecate", {"reason": "old"})).data["deprecated"] == "old"
+    collection = await opened(collections, data(component("echo", document="x")), is_remixable=is_remixable)
+    expected = [{"pointer": "/data/steps/0/nodeName", "message": "echo is deprecated: old"}] if is_remixable else []
+    assert (await preview(api, collection, dry_run=True)).data["warnings"] == expected
+    for _ in range(2):
+        assert (await preview(api, collection, key="once")).data["warnings"] == expected
 
 
 async def test_the_owner_pays_if_they_say_so(

@@ -7,9 +7,12 @@ from uuid import uuid4
 import jwt
 import pytest
 
+from infra.embedded.errors import SetError
 from infra.embedded.keys import (
     ensure_private_key,
+    ensure_secrets_key,
     make_private_key,
+    next_secrets_key,
     public_jwks,
     retired_keys,
     rotate_private_key,
@@ -23,6 +26,18 @@ def test_a_key_is_made_once_and_only_its_owner_reads_it(tmp_path: Path) -> None:
     key = ensure_private_key(path)
     assert ensure_private_key(path) == key
     assert path.stat().st_mode & 0o077 == 0
+
+
+def test_a_set_does_not_start_in_the_middle_of_a_rotation_of_the_key_of_secrets(tmp_path: Path) -> None:
+    """The values may have the old key or the next one. The error names the command that finishes it."""
+    path = tmp_path / "keys" / "secrets.key"
+    key = ensure_secrets_key(path)
+    assert ensure_secrets_key(path) == key
+    next_secrets_key(path).write_text("unfinished")
+    with pytest.raises(SetError, match="emprops rotate --data DIR secrets"):
+        ensure_secrets_key(path)
+    next_secrets_key(path).unlink()
+    assert ensure_secrets_key(path) == key
 
 
 def test_a_token_is_verified_with_the_published_half() -> None:
