@@ -61,6 +61,8 @@ async def operations(scene: Scene) -> list[Operation]:
                 examples = content.get("examples") or {}
                 values = [example["value"] for example in examples.values()] + [content.get("example")]
                 operation.example = OTHER_EXAMPLES.get(operation.id, values[0])
+                if operation.id == "createFromTemplate":
+                    operation.example = {**operation.example, "template_collection_id": scene.collection["id"]}
                 assert operation.example is not None, f"{operation.id} has no example of its body"
             documented.append(operation)
     return documented

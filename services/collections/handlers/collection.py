@@ -1,7 +1,7 @@
 """Commands on collections: create, fork, change, transfer."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -11,11 +11,17 @@ from weakref import WeakValueDictionary
 from services.collections.component_ids import ComponentIds
 from services.collections.deciders import COLLECTION, PROJECT
 from services.collections.domain import project
-from services.collections.domain.collection import components, creation, instructions
+from services.collections.domain.collection import components, creation, instructions, template
 from services.collections.domain.collection import state as collection
-from services.collections.domain.collection.creation import CreateCollection, ForkCollection
+from services.collections.domain.collection.creation import (
+    CreateCollection,
+    CreateFromTemplate,
+    ForkCollection,
+    refuse_fork,
+)
 from services.collections.domain.collection.custody import TransferCustody
 from services.collections.domain.collection.custody import decide as decide_transfer
+from services.collections.domain.collection.editing import PreviewChanges
 from services.collections.domain.collection.fields import FieldChanges
 from services.collections.domain.collection.state import Collection, Custody
 from services.collections.domain.project import Project, create_default
@@ -25,6 +31,16 @@ from shared.contracts.problem import Problem
 from shared.contracts.references import MAX_STEPS
 from shared.eventstore import Context, EventStore, Handled, Loaded, StreamAppend, VersionConflict
 from shared.http import Precondition
+
+
+@dataclass(frozen=True)
+class TemplateFilling:
+    """What a collection has beside its template's. `overrides`: values of the instructions by path."""
+
+    changes: FieldChanges
+    overrides: Mapping[str, Any]
+    custody: Custody
+    preview: PreviewChanges
 
 
 @dataclass(frozen=True)
@@ -83,6 +99,30 @@ class CommandHandlers:
 
         return await self._create(user_id, project_id, command, context)
 
+    async def create_from_template(
+        self, user_id: UUID, template_id: UUID, filling: TemplateFilling, context: Context
+    ) -> Handled[Collection]:
+        """As `fork_collection`, in custody, with some of the values replaced."""
+
+        async def command(collection_id: UUID, target_id: UUID) -> creation.Command:
+            source = (await self.store.load(COLLECTION, template_id)).state
+            refuse_fork(source, user_id)
+            fields = template.filled_fields(source, filling.changes)
+            data = await asyncio.to_thread(template.filled_data, source, filling.overrides)
+            return CreateFromTemplate(
+                collection_id=collection_id,
+                project_id=target_id,
+                user_id=user_id,
+                template_id=template_id,
+                fields=fields,
+                data=data,
+                component_ids=await self.new_component_ids(data),
+                custody=filling.custody,
+                preview=filling.preview,
+            )
+
+        return await self._create(user_id, None, command, context)
+
     async def _create(
         self,
         user_id: UUID,
@@ -100,7 +140,7 @@ class CommandHandlers:
             generation = self.store.epochs.generation
             target_id, project_events = await self._project_to_create_in(user_id, project_id)
             creates = await command(collection_id, target_id)
-            data = creates.data if isinstance(creates, CreateCollection) else creates.source.data
+            data = creates.source.data if isinstance(creates, ForkCollection) else creates.data
             if instructions.is_large(data):
                 events = await asyncio.to_thread(creation.decide, creates, collection.NOTHING)
             else:

@@ -27,6 +27,7 @@ from services.collections.routes.projects import (
 )
 from services.collections.routes.publication import call_off_publication, publish_collection
 from services.collections.routes.series import choose_series, get_series, list_tokens
+from services.collections.routes.templates import create_from_template
 from services.collections.routes.variables import get_variables, set_variables
 
 ROUTES: list[ControllerRouterHandler] = [
@@ -59,6 +60,7 @@ ROUTES: list[ControllerRouterHandler] = [
     configure_preview,
     choose_current_collection,
     remix_collection,
+    create_from_template,
     transfer_custody,
     feed,
     list_assets_of_component,

@@ -73,6 +73,21 @@ class RemixBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     social_identifier: str | None = None
 
 
+class TemplateBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """On behalf of the user `social_identifier` of `social_org`, such as farcaster.
+
+    `overrides`: values by path, of publishing fields (`title`) and of the instructions, which have that value in the
+    template (`data.steps[0].nodePayload.prompt`). A text replaces a rich document by one with that text.
+    `collection_preview`: as in `PUT /collections/{id}/preview`.
+    """
+
+    template_collection_id: UUID
+    social_org: str
+    social_identifier: str
+    overrides: dict[str, Any] = {}
+    collection_preview: PreviewBody = PreviewBody()
+
+
 class CustodyBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`user_id`: the new owner."""
 

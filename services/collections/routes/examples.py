@@ -112,6 +112,14 @@ FORK = DRAFT | {
     "social_identifier": "tidewalker",
     "receivers": [],
 }
+TEMPLATE = {
+    "template_collection_id": FORK["forked_from"],
+    "social_org": "farcaster",
+    "social_identifier": "tidewalker",
+    "overrides": {"title": "Your tide", "data.steps[0].nodePayload.prompt": "a tide in {{style}}, for tidewalker"},
+    "collection_preview": {"enabled": True, "max_generations": 1},
+}
+FROM_TEMPLATE = FORK | {"title": "Your tide", "preview": OPEN_PREVIEW | {"max_generations": 1, "is_remixable": False}}
 VARIABLES_CSV = table_of([VARIABLE])
 HISTORY = {
     "version": 3,

@@ -46,6 +46,37 @@ async def test_an_invalid_preview_is_refused(api: Api):
     assert (await api.put(path, {"enabled": True}, BOB)).code == (404, "NOT_FOUND")
 
 
+async def test_a_template_becomes_a_collection_in_custody_with_other_values(api: Api):
+    """For a user who may remix it; the same request again answers the same collection."""
+    original = await opened(api)
+    body = {
+        "template_collection_id": original["id"],
+        "social_org": "farcaster",
+        "social_identifier": "carol",
+        "overrides": {"title": "Carol's birds", "price": 0.05, "data.steps[0].nodePayload.prompt": "birds for Carol"},
+        "collection_preview": {"enabled": True, "max_generations": 1},
+    }
+    path, key = "/collections/custodial/from-template", {"Idempotency-Key": "once"}
+    answer = await api.send("POST", path, BOB, json=body, headers=key)
+    assert answer.status == 201, answer.body
+    draft = answer.data
+    assert (draft["title"], draft["description"], draft["price"]) == ("Carol's birds", "Many", "0.05")
+    assert (draft["user_id"], draft["forked_from"], draft["is_custodial"]) == (str(BOB), original["id"], True)
+    assert draft["preview"] == OPEN | {"max_generations": 1, "is_remixable": False, "paid_by": "visitor"}
+    assert [step["nodePayload"].get("prompt") for step in draft["data"]["steps"]] == ["birds for Carol", None]
+    assert (await api.send("POST", path, BOB, json=body, headers=key)).data["id"] == draft["id"]
+    for overrides, pointer in (
+        ({"title": 5}, "/overrides/title"),
+        ({"data.steps[0].nodePayload.promt": "x"}, "/overrides/data.steps[0].nodePayload.promt"),
+    ):
+        refused = await api.send("POST", path, BOB, json=body | {"overrides": overrides})
+        assert refused.pointers == [pointer]
+    await api.put(f"/collections/{original['id']}/preview", {"is_remixable": False})
+    assert (await api.send("POST", path, BOB, json=body)).code == (400, "VALIDATION_FAILED")
+    await api.put(f"/collections/{original['id']}/preview", {"enabled": False})
+    assert (await api.send("POST", path, BOB, json=body)).code == (404, "NOT_FOUND")
+
+
 async def test_a_remix_is_a_draft_with_new_components(api: Api):
     """One append with its preview and the default project; it shares no component with the original."""
     original = await opened(api)

@@ -8,6 +8,7 @@ from functools import reduce
 from typing import Any
 from uuid import UUID
 
+import msgspec
 import pytest
 
 from services.collections.domain.collection import editing, publishing, selection
@@ -22,6 +23,7 @@ from services.collections.domain.collection.fields import FieldChanges
 from services.collections.domain.collection.publishing import PublishCollection, Resolution
 from services.collections.domain.collection.selection import Choice, ChooseSeries, FinishedJob, selected
 from services.collections.domain.collection.state import Collection
+from services.collections.domain.collection.template import filled_data
 from services.credits.domain.account import Account
 from services.credits.domain.account import evolve as evolve_account
 from services.credits.domain.decisions import CaptureHold, GrantCredits, PlaceHold
@@ -96,6 +98,15 @@ def publishing_it(size: int) -> Work:
 def choosing_series(size: int) -> Work:
     job, state = FinishedJob(UUID(int=7), [UUID(int=number) for number in range(size)]), draft()
     return attempted(lambda: selection.decide(ChooseSeries(ALICE, job, job.made[::-1]), state))
+
+
+def filling(size: int) -> Work:
+    """At as many places as there may be overrides, in data that grows with them."""
+    state = draft()
+    steps = [{"id": number, "nodeName": "sketch", "nodePayload": {"a": "x"}} for number in range(1, size + 1)]
+    template = msgspec.structs.replace(state, data={**state.data, "steps": steps})
+    overrides = {f"data.steps[{number}].nodePayload.a": "y" for number in range(size)}
+    return lambda: filled_data(template, overrides)
 
 
 def _publish(state: Collection, job: FinishedJob) -> list[Event]:
@@ -199,6 +210,7 @@ OPERATIONS: dict[str, tuple[int, Callable[[int], Work]]] = {
     ),
     "a collection is published": (300, publishing_it),
     "a series is chosen": (300, choosing_series),
+    "a template is filled": (90, filling),
     "a workflow is registered": (100, registering),
     "a job is resumed": (200, resuming),
     "models are read by their names": (500, models),

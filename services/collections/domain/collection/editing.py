@@ -116,15 +116,20 @@ def _revise(
     return revised
 
 
-def _configure_preview(command: ConfigurePreview, state: Collection, collection_id: UUID) -> list[Event]:
-    before = state.preview
+def changed_preview(before: Preview, changes: PreviewChanges, pointer: str = "") -> Preview:
+    """The preview after a change. Raises VALIDATION_FAILED with a pointer below `pointer`."""
     names = Preview.__struct_fields__
-    changes = {name: value for name in names if (value := getattr(command, name)) is not UNSET}
-    after = msgspec.structs.replace(before, **changes)
+    values = {name: value for name in names if (value := getattr(changes, name)) is not UNSET}
+    after = msgspec.structs.replace(before, **values)
     if not 1 <= after.max_generations <= MAX_PREVIEW_GENERATIONS:
-        fault = Detail("/max_generations", f"max_generations is 1 to {MAX_PREVIEW_GENERATIONS}")
+        fault = Detail(f"{pointer}/max_generations", f"max_generations is 1 to {MAX_PREVIEW_GENERATIONS}")
         raise invalid(fault.message, fault)
-    if after == before:
+    return after
+
+
+def _configure_preview(command: ConfigurePreview, state: Collection, collection_id: UUID) -> list[Event]:
+    after = changed_preview(state.preview, command)
+    if after == state.preview:
         return []
     return [
         events.PreviewConfigured(collection_id, after.enabled, after.max_generations, after.is_remixable, after.paid_by)

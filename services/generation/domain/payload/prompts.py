@@ -1,7 +1,4 @@
-"""The text of a prompt editor's value, which is a text, a reference, or a rich document.
-
-A rich document is what the platform's editor writes: a node `{type, attrs, content|children, text}` or a list of nodes.
-"""
+"""The text of a prompt editor's value, which is a text, a reference, or a rich document (`rich_text`)."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -15,6 +12,7 @@ from services.generation.domain.payload.substitution import (
     substitute,
 )
 from shared.contracts.references import TOKEN, walk
+from shared.contracts.rich_text import inner_nodes, is_document, reference_of
 
 
 def substitute_prompt(document: Any, values: Mapping[str, Any]) -> Any:
@@ -46,15 +44,6 @@ def longest_prompt(document: Any, longest: Mapping[str, int]) -> int:
     return sum(_longest_text(text, longest) for text in texts)
 
 
-def is_document(value: Any) -> bool:
-    """Whether a value is a rich document."""
-    if isinstance(value, list):
-        return bool(value) and all(is_document(node) or _is_leaf(node) for node in value)
-    return isinstance(value, dict) and (
-        isinstance(value.get("content"), list) or isinstance(value.get("children"), list)
-    )
-
-
 def _longest_text(text: str, longest: Mapping[str, int]) -> int:
     size = len(text)
     for token in TOKEN.finditer(text):
@@ -63,15 +52,9 @@ def _longest_text(text: str, longest: Mapping[str, int]) -> int:
     return size
 
 
-def _is_leaf(node: Any) -> bool:
-    return isinstance(node, dict) and (isinstance(node.get("text"), str) or _reference(node) is not None)
-
-
 def _reference(node: Mapping[str, Any]) -> OpenReference | None:
-    for holder in (node, node.get("attrs")):
-        if isinstance(holder, dict) and "$ref" in holder:
-            return {"$ref": holder["$ref"]}
-    return None
+    step_id = reference_of(node)
+    return None if step_id is None else {"$ref": step_id}
 
 
 def _parts(document: Any) -> Iterator[Segment]:
@@ -81,7 +64,7 @@ def _parts(document: Any) -> Iterator[Segment]:
         if isinstance(node, list):
             yield from _parts(node)
         elif isinstance(node, dict):
-            is_block = _reference(node) is None and isinstance(_inner(node), list)
+            is_block = _reference(node) is None and isinstance(inner_nodes(node), list)
             if follows_block and is_block:
                 yield "\n"
             yield from _node_parts(node)
@@ -90,19 +73,15 @@ def _parts(document: Any) -> Iterator[Segment]:
             yield as_text(node)
 
 
-def _inner(node: Mapping[str, Any]) -> Any:
-    return node.get("content", node.get("children"))
-
-
 def _node_parts(node: Mapping[str, Any]) -> Iterator[Segment]:
     """A node's text, then the references in its other members."""
-    reference, inner = _reference(node), _inner(node)
+    reference, inner = _reference(node), inner_nodes(node)
     used: tuple[str, ...] = ()
     if reference is not None:
         used = ("attrs",) if "$ref" not in node else tuple(node)
         yield reference
     elif isinstance(inner, list):
-        used = ("content",) if "content" in node else ("children",)
+        used = ("content",) if inner is node.get("content") else ("children",)
         yield from _parts(inner)
     elif node.get("type") == "hardBreak":
         yield "\n"

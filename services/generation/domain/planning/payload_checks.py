@@ -11,13 +11,14 @@ from typing import Any
 
 import msgspec
 
-from services.generation.domain.payload.prompts import is_document, longest_prompt
+from services.generation.domain.payload.prompts import longest_prompt
 from services.generation.domain.payload.substitution import substitute, text_length
 from services.generation.domain.workflow.form import Field, value_fault
 from shared.contracts.generation_input import names_in
 from shared.contracts.pointers import escape_token
 from shared.contracts.problem import Detail, quote
 from shared.contracts.references import TOKEN, walk
+from shared.contracts.rich_text import is_document
 
 MAX_COMBINATIONS = 1_000
 """Values that one text with variables may become: each is checked."""
