@@ -10,10 +10,13 @@ from services.storage.handlers.package import MAX_BUILDS, PIECE_SECONDS, Package
 from services.storage.health import FileStoreCheck
 from services.storage.packaging.artworks import Artworks
 from services.storage.projections.assets import ASSETS
+from services.storage.projections.generation_files import GENERATION_FILES
 from services.storage.providers.s3 import S3Store
-from services.storage.queries import Queries
+from services.storage.queries.asset import Queries
+from services.storage.queries.public_token import PublicTokenQueries
 from services.storage.routes import ROUTES
 from services.storage.settings import StorageSettings
+from services.storage.tables.published_collections import PublishedCollections
 from services.storage.views import Links
 from shared.backoff import Backoff
 from shared.contracts import grants
@@ -27,7 +30,7 @@ SERVICE = ServiceDefinition(
     events=EVENTS,
     upcasters=UPCASTERS,
     deciders=(ASSET, PACKAGE),
-    projections=(ASSETS,),
+    projections=(ASSETS, GENERATION_FILES),
     migrations=Path(__file__).parent / "migrations",
 )
 
@@ -67,8 +70,14 @@ async def build(runtime: Runtime) -> Parts:
     runtime.checks["file store"] = FileStoreCheck(objects, settings.service_instance)
     return Parts(
         route_handlers=ROUTES,
-        dependencies={"handlers": handlers, "queries": queries, "objects": objects, "links": links},
-        consumers=consumers(handlers, package_handlers, queries),
+        dependencies={
+            "handlers": handlers,
+            "queries": queries,
+            "public_token_queries": PublicTokenQueries(queries),
+            "objects": objects,
+            "links": links,
+        },
+        consumers=consumers(handlers, package_handlers, queries, PublishedCollections(runtime.store)),
         background=[keep_bucket],
         issuers=[Issuer(settings.grants_issuer, settings.grants_jwks_url, grants.ROLES)],
     )

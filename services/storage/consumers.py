@@ -1,4 +1,4 @@
-"""Turns events of other services into commands: ended generations describe their files, packages are requested."""
+"""Events of other services: ended generations describe their files, packages are requested, collections published."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -8,12 +8,19 @@ import msgspec
 from services.storage.domain.asset import DescribeAsset
 from services.storage.handlers.asset import CommandHandlers
 from services.storage.handlers.package import PackageHandlers
-from services.storage.queries import Queries
-from shared.contracts.collections import PackagePartListed, PackageRequested
-from shared.contracts.consumers import STORAGE_GENERATIONS, STORAGE_PACKAGES
+from services.storage.queries.asset import Queries
+from services.storage.tables.published_collections import PublishedCollections, Source
+from shared.contracts.collections import (
+    CollectionArchived,
+    CollectionPublished,
+    CollectionRestored,
+    PackagePartListed,
+    PackageRequested,
+)
+from shared.contracts.consumers import STORAGE_COLLECTIONS, STORAGE_GENERATIONS, STORAGE_PACKAGES
 from shared.contracts.generation import GenerationCancelled, GenerationCompleted, GenerationFailed, Output
 from shared.eventstore import RecordedEvent
-from shared.messaging import Consumer
+from shared.messaging import Consumer, ReceivedEvent
 from shared.telemetry import get_logger
 
 Ended = GenerationCompleted | GenerationFailed | GenerationCancelled
@@ -26,7 +33,9 @@ STATUS: dict[type[Ended], str] = {
 log = get_logger("storage")
 
 
-def consumers(handlers: CommandHandlers, package_handlers: PackageHandlers, queries: Queries) -> list[Consumer]:
+def consumers(
+    handlers: CommandHandlers, package_handlers: PackageHandlers, queries: Queries, published: PublishedCollections
+) -> list[Consumer]:
     async def on_generation(recorded: RecordedEvent) -> None:
         event = recorded.event
         assert isinstance(event, Ended), recorded.type
@@ -55,7 +64,22 @@ def consumers(handlers: CommandHandlers, package_handlers: PackageHandlers, quer
             case _:
                 raise AssertionError(f"{recorded.type} is not an event of a package request")
 
-    return [Consumer.of(STORAGE_GENERATIONS, on_generation), Consumer.of(STORAGE_PACKAGES, on_package)]
+    async def on_collection(recorded: ReceivedEvent) -> None:
+        source = Source(recorded.epoch, recorded.version)
+        match recorded.event:
+            case CollectionPublished() as event:
+                await published.publish(event, source)
+            case CollectionArchived() | CollectionRestored() as event:
+                is_archived = isinstance(event, CollectionArchived)
+                await published.archive(event.collection_id, source, is_archived=is_archived)
+            case _:
+                raise AssertionError(f"{recorded.type} does not change what is published")
+
+    return [
+        Consumer.of(STORAGE_GENERATIONS, on_generation),
+        Consumer.of(STORAGE_PACKAGES, on_package),
+        Consumer.of(STORAGE_COLLECTIONS, on_collection),
+    ]
 
 
 def file_outputs(event: Ended) -> Iterator[Output]:

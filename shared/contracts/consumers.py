@@ -7,7 +7,15 @@ version, which is raised to begin again from the first event, or when `events` g
 
 import msgspec
 
-from shared.contracts.collections import COLLECTION_EVENTS, EVENTS_OF_CREATION, PackagePartListed, PackageRequested
+from shared.contracts.collections import (
+    COLLECTION_EVENTS,
+    EVENTS_OF_CREATION,
+    CollectionArchived,
+    CollectionPublished,
+    CollectionRestored,
+    PackagePartListed,
+    PackageRequested,
+)
 from shared.contracts.credits import HoldDeclined, HoldPlaced
 from shared.contracts.event import Event
 from shared.contracts.generation import (
@@ -84,11 +92,14 @@ STORAGE_GENERATIONS = ConsumerDeclaration(
     "storage-generations-v2", "generation", (GenerationCompleted, GenerationFailed, GenerationCancelled)
 )
 STORAGE_PACKAGES = ConsumerDeclaration("storage-packages-v1", "collections", (PackagePartListed, PackageRequested))
+STORAGE_COLLECTIONS = ConsumerDeclaration(
+    "storage-collections-v1", "collections", (CollectionPublished, CollectionArchived, CollectionRestored)
+)
 
 CONSUMERS: dict[str, tuple[ConsumerDeclaration, ...]] = {
     "collections": (COLLECTIONS_ASSETS, COLLECTIONS_ARTWORKS, COLLECTIONS_PACKAGES),
     "credits": (CREDITS_JOBS,),
     "generation": (GENERATION_COLLECTIONS, GENERATION_HOLDS, GENERATION_FILES),
-    "storage": (STORAGE_GENERATIONS, STORAGE_PACKAGES),
+    "storage": (STORAGE_GENERATIONS, STORAGE_PACKAGES, STORAGE_COLLECTIONS),
 }
 """By service. A service that is missing here handles no events of others."""

@@ -1,6 +1,5 @@
 """Metadata of collections and tokens. Public, since marketplaces send no bearer token."""
 
-import re
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -12,12 +11,9 @@ from services.collections.domain.chains import Chain
 from services.collections.queries.metadata import MetadataQueries
 from services.collections.routes import examples
 from services.collections.routes.documentation import documented
-from shared.contracts.problem import Detail, invalid
+from shared.contracts.token_number import token_number
 from shared.http import ApiRequest, Envelope, FromPath, Principal
 from shared.http.positions import WITHOUT_TABLES, following
-
-_HEX = re.compile(r"[0-9a-f]{64}")
-_DECIMAL = re.compile(r"0|[1-9][0-9]{0,17}")
 
 RECOGNIZING = {"public": True, "recognizes": True}
 """No token is needed; with one, its user's drafts are visible, too."""
@@ -67,18 +63,8 @@ async def get_token_metadata(
     Tokens are the artworks of one finished job that were chosen when the collection was published, in that order; of a
     draft, those that are chosen so far, or else all of the last job.
     """
-    document = await metadata_queries.of_token(reader_of(request), collection_id, _token_number(number), chain)
+    document = await metadata_queries.of_token(reader_of(request), collection_id, token_number(number), chain)
     return _answer(document, raw=raw)
-
-
-def _token_number(text: str) -> int:
-    """Parses a token number: decimal, or ERC-1155's 64 lowercase hexadecimal digits. Raises VALIDATION_FAILED."""
-    if _HEX.fullmatch(text):
-        return int(text, 16)
-    if _DECIMAL.fullmatch(text):
-        return int(text)
-    message = "must be a decimal number without leading zeros, or 64 lowercase hexadecimal digits"
-    raise invalid(f"{text[:80]!r} is not a token number", Detail("path:number", message))
 
 
 def reader_of(request: ApiRequest) -> UUID | None:

@@ -5,7 +5,7 @@ If the client disconnects, the request to the service is cancelled.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import aiohttp
@@ -38,10 +38,12 @@ class Exchange:
         service: str,
         route: str,
         note_position: Callable[[str], None] | None = None,
+        more_headers: Iterable[tuple[bytes, bytes]] = (),
     ) -> None:
-        """`note_position` gets the `Emprops-Position` of the response."""
+        """`note_position` gets the `Emprops-Position` of the response; `more_headers` are added to it."""
         self._request, self._attempts, self._receive, self._send = request, attempts, receive, send
         self._service, self._route, self._note_position = service, route, note_position
+        self._more_headers = more_headers
         self._task = asyncio.current_task()
         self._watcher: asyncio.Task[None] | None = None
         self._has_disconnected = False
@@ -105,6 +107,7 @@ class Exchange:
         headers, length = response_headers(response.raw_headers)
         if self._note_position is not None and (position := response.headers.get(HEADER)):
             self._note_position(position)
+        headers.extend(self._more_headers)
         start: Any = {"type": "http.response.start", "status": response.status, "headers": headers}
         if length is not None and length <= SMALL_RESPONSE:
             try:

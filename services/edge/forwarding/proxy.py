@@ -11,6 +11,7 @@ from urllib.parse import unquote
 import aiohttp
 from litestar.types import HTTPScope, Receive, Send
 
+from services.edge.cors import ANY_ORIGIN, may_preflight, send_permission
 from services.edge.forwarding.attempts import COMMAND_KEYS, IDEMPOTENCY_KEY, Attempts, ServiceRequest
 from services.edge.forwarding.exchange import Exchange
 from services.edge.forwarding.limits import Limits
@@ -43,7 +44,11 @@ class Proxy:
     async def __call__(self, scope: HTTPScope, receive: Receive, send: Send) -> None:
         raw_path = scope["raw_path"].decode("latin-1")
         method = "HEAD" if is_head(scope) else scope["method"]
-        rule = self.table.match(method, unquote(raw_path))
+        path = unquote(raw_path)
+        if may_preflight(scope, self.table, path):
+            await send_permission(send)
+            return
+        rule = self.table.match(method, path)
         if rule is None:
             raise Problem("NOT_FOUND", "No operation has this method and path; /schema lists all")
         request_trace(scope).route = rule.pattern
@@ -62,6 +67,7 @@ class Proxy:
             service=rule.upstream,
             route=rule.pattern,
             note_position=None if user is None else partial(self.positions.note, user.user_id),
+            more_headers=ANY_ORIGIN if rule.roles is None else (),
         )
         await exchange.run(self.streams, key, after)
 

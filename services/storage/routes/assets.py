@@ -6,7 +6,7 @@ from uuid import UUID
 from litestar import get
 from litestar.di import NamedDependency
 
-from services.storage.queries import Queries
+from services.storage.queries.asset import Queries
 from services.storage.views import AssetView, Links
 from shared.http import (
     LAST_NUMBER,

@@ -10,7 +10,7 @@ from litestar.di import NamedDependency
 from services.storage.domain.grant import grant_of
 from services.storage.domain.paths import clean_name, decode_name, media_type, upload_prefix
 from services.storage.handlers.asset import CommandHandlers, FileDeclaration, StoredFile
-from services.storage.queries import Queries
+from services.storage.queries.asset import Queries
 from services.storage.routes.documentation import FileUpload
 from services.storage.views import AssetView, Links
 from shared.contracts.problem import Detail, Problem, invalid

@@ -7,6 +7,8 @@ from shared.contracts.collections.artwork import (
     ArtworkFile,
     ArtworkMade,
     Trait,
+    artwork_of,
+    image_of,
 )
 from shared.contracts.collections.collection import (
     COLLECTION_EVENTS,
@@ -135,4 +137,6 @@ __all__ = [
     "SeriesEvent",
     "SeriesFinished",
     "Trait",
+    "artwork_of",
+    "image_of",
 ]

@@ -1,6 +1,7 @@
 """Events of one artwork of a series."""
 
-from typing import Any, ClassVar
+from collections.abc import Sequence
+from typing import Any, ClassVar, Protocol, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -51,6 +52,27 @@ class ArtworkMade(ArtworkEvent, frozen=True, tag="artwork_made.v1"):
     collection_id: UUID
     traits: list[Trait]
     files: list[ArtworkFile]
+
+
+class TypedFile(Protocol):
+    """A file with its media type."""
+
+    @property
+    def mime_type(self) -> str:
+        """Its media type, such as `image/png`."""
+
+
+F = TypeVar("F", bound=TypedFile)
+
+
+def artwork_of(files: Sequence[F]) -> F | None:
+    """The artwork itself: the last of the files that its steps made."""
+    return files[-1] if files else None
+
+
+def image_of(files: Sequence[F]) -> F | None:
+    """The artwork if it is an image, else the last image that its steps made."""
+    return next((file for file in reversed(files) if file.mime_type.startswith("image/")), None)
 
 
 ARTWORK_EVENTS: tuple[type[ArtworkEvent], ...] = (ArtworkDrawn, ArtworkMade)

@@ -35,6 +35,7 @@ ONE_NAME = "a title or an id, which is bounded: the body is read (tests/unit/htt
 NOTHING = "it takes nothing of a user but ids and headers that all operations share"
 PAGED = "it answers a page, of rows that the projector has made, with a cursor and ids for all it takes"
 STORED = "it answers a document as it is stored"
+FILE = "a number of 64 digits at most, and the headers of readContent"
 
 EXEMPT: dict[str, str] = {
     "createProject": ONE_NAME,
@@ -62,6 +63,9 @@ EXEMPT: dict[str, str] = {
     "getHistory": PAGED,
     "readHistory": PAGED,
     "readAsset": STORED,
+    "readTokenImage": FILE,
+    "readTokenAnimation": FILE,
+    "readTokenThumbnail": FILE,
     "getCollection": STORED,
     "getPublicCollection": STORED,
     "getCurrentCollection": STORED,

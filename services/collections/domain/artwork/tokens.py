@@ -9,7 +9,7 @@ from uuid import UUID
 
 import msgspec
 
-from shared.contracts.collections import ArtworkFile, Trait
+from shared.contracts.collections import ArtworkFile, Trait, artwork_of, image_of
 
 
 class Token(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,12 +26,12 @@ class Token(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def artifact(self) -> ArtworkFile | None:
         """The artwork itself: the last file that its steps made."""
-        return self.files[-1] if self.files else None
+        return artwork_of(self.files)
 
     @property
     def image(self) -> ArtworkFile | None:
         """The artwork if it is an image, else the last image that its steps made."""
-        return next((file for file in reversed(self.files) if file.mime_type.startswith("image/")), None)
+        return image_of(self.files)
 
     def uri(self, file: ArtworkFile) -> str:
         """`ipfs://<cid>` if the CID is known, else the public URL."""

@@ -1,0 +1,1 @@
+"""Queries: rows to answers, a module for each subject."""

@@ -1,0 +1,78 @@
+"""The files of published tokens. Public, since marketplaces and wallets send no bearer token."""
+
+from typing import Annotated, Any
+from uuid import UUID
+
+from litestar import Response, get
+from litestar.di import NamedDependency
+from litestar.params import PathParameter
+
+from services.storage.providers.s3 import S3Store
+from services.storage.queries.public_token import PublicTokenQueries
+from services.storage.routes.documentation import FileDownload
+from services.storage.routes.file_response import PUBLIC, file_response
+from shared.contracts.token_number import token_number
+from shared.http import ApiRequest, FromPath
+from shared.http.positions import following
+
+ANYONE = {"public": True} | following("collections", "generation")
+Number = Annotated[
+    str, PathParameter(description="From 1; or ERC-1155's 64 hexadecimal digits", max_length=64, min_length=1)
+]
+
+
+@get(
+    "/collections/{collection_id:uuid}/tokens/{number:str}/image",
+    summary="A token's image",
+    opt=ANYONE,
+    operation_class=FileDownload,
+)
+async def read_token_image(
+    request: ApiRequest,
+    collection_id: FromPath[UUID],
+    number: Number,
+    public_token_queries: NamedDependency[PublicTokenQueries],
+    objects: NamedDependency[S3Store],
+) -> Response[Any]:
+    """The artwork, or an image that represents it if the artwork is not one. Of published collections only.
+
+    It never changes, so it may be cached without a limit. The ETag is the sha256.
+    """
+    row = await public_token_queries.file(collection_id, token_number(number), "image")
+    return await file_response(request, row, objects, PUBLIC)
+
+
+@get(
+    "/collections/{collection_id:uuid}/tokens/{number:str}/animation",
+    summary="A token's animation",
+    opt=ANYONE,
+    operation_class=FileDownload,
+)
+async def read_token_animation(
+    request: ApiRequest,
+    collection_id: FromPath[UUID],
+    number: Number,
+    public_token_queries: NamedDependency[PublicTokenQueries],
+    objects: NamedDependency[S3Store],
+) -> Response[Any]:
+    """The artwork if it is not an image: a video, a sound, a model or a page; else 404. Otherwise as `image`."""
+    row = await public_token_queries.file(collection_id, token_number(number), "animation")
+    return await file_response(request, row, objects, PUBLIC)
+
+
+@get(
+    "/collections/{collection_id:uuid}/tokens/{number:str}/thumbnail",
+    summary="A token's thumbnail",
+    opt=ANYONE,
+    operation_class=FileDownload,
+)
+async def read_token_thumbnail(
+    request: ApiRequest,
+    collection_id: FromPath[UUID],
+    number: Number,
+    public_token_queries: NamedDependency[PublicTokenQueries],
+    objects: NamedDependency[S3Store],
+) -> Response[Any]:
+    """What metadata names as the thumbnail: the image itself. Otherwise as `image`."""
+    row = await public_token_queries.file(collection_id, token_number(number), "thumbnail")
+    return await file_response(request, row, objects, PUBLIC)
