@@ -8,9 +8,15 @@ from shared.contracts.consumers import COLLECTIONS_ARTWORKS, COLLECTIONS_ASSETS,
 from shared.contracts.generation import (
     GenerationCompleted,
     GenerationStarted,
+    JobCancelled,
     JobCompleted,
+    JobExpired,
+    JobFailed,
     JobPartiallyCompleted,
+    JobRejected,
     JobRequested,
+    JobResumed,
+    JobResumeRejected,
 )
 from shared.contracts.storage import AssetDescribed, AssetStored, PackageFailed, PackageStored
 from shared.eventstore import RecordedEvent
@@ -55,7 +61,7 @@ def asset_command(recorded: RecordedEvent) -> component_asset.Command:
             raise AssertionError(f"{recorded.type} is not an event of a component's file")
 
 
-def series_command(recorded: RecordedEvent) -> series.Command:
+def series_command(recorded: RecordedEvent) -> series.Command:  # noqa: PLR0911 - a case for each event
     match recorded.event:
         case JobRequested() as event:
             return series.BeginSeries(event.job_id, event.collection_id, event.user_id, event.gids(), event.is_preview)
@@ -63,5 +69,17 @@ def series_command(recorded: RecordedEvent) -> series.Command:
             return series.FinishSeries(event.job_id)
         case JobPartiallyCompleted() as event:
             return series.FinishSeries(event.job_id, event.failed)
+        case JobFailed(job_id):
+            return series.StopSeries(job_id, "failed")
+        case JobCancelled(job_id):
+            return series.StopSeries(job_id, "cancelled")
+        case JobExpired(job_id):
+            return series.StopSeries(job_id, "expired")
+        case JobRejected(job_id):
+            return series.StopSeries(job_id, "rejected")
+        case JobResumed(job_id):
+            return series.ResumeSeries(job_id)
+        case JobResumeRejected(job_id, status=status):
+            return series.StopSeries(job_id, status)
         case _:
             raise AssertionError(f"{recorded.type} is not an event of a job's series")

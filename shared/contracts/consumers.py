@@ -52,9 +52,21 @@ class ConsumerDeclaration(msgspec.Struct, frozen=True):
 COLLECTIONS_ASSETS = ConsumerDeclaration("collections-assets-v1", "storage", (AssetStored, AssetDescribed))
 """One consumer for both events, so that a file is linked before it is described."""
 COLLECTIONS_ARTWORKS = ConsumerDeclaration(
-    "collections-artworks-v1",
+    "collections-artworks-v2",
     "generation",
-    (JobRequested, JobCompleted, JobPartiallyCompleted, GenerationStarted, GenerationCompleted),
+    (
+        JobRequested,
+        JobResumed,
+        JobCompleted,
+        JobPartiallyCompleted,
+        JobFailed,
+        JobCancelled,
+        JobExpired,
+        JobRejected,
+        JobResumeRejected,
+        GenerationStarted,
+        GenerationCompleted,
+    ),
 )
 COLLECTIONS_PACKAGES = ConsumerDeclaration("collections-packages-v1", "storage", (PackageStored, PackageFailed))
 

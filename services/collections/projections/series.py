@@ -6,19 +6,20 @@ from uuid import UUID
 
 import msgspec
 
-from shared.contracts.collections import SERIES_EVENTS, SeriesBegun, SeriesFinished
+from shared.contracts.collections import SERIES_EVENTS, SeriesBegun, SeriesFinished, SeriesResumed, SeriesStopped
 from shared.eventstore import RecordedEvent
 from shared.projections import Key, Projection
 
 
 class SeriesRow(msgspec.Struct, frozen=True):
-    """`artworks` and `finished_at` are null until the job has ended."""
+    """`artworks` and `finished_at` are null until the series is finished. `outcome`: how its job ended without that."""
 
     job_id: UUID
     collection_id: UUID
     user_id: UUID
     artworks: int | None
     finished_at: datetime | None
+    outcome: str | None
 
 
 DDL = """
@@ -27,10 +28,12 @@ create table {table} (
   collection_id uuid not null,
   user_id uuid not null,
   artworks bigint,
-  finished_at timestamptz
+  finished_at timestamptz,
+  outcome text
 );
 create index {table}_of_collection on {table} (collection_id, finished_at, job_id) where finished_at is not null;
-create index {table}_unfinished on {table} (collection_id, user_id) where finished_at is null"""
+create index {table}_unfinished on {table} (collection_id, user_id)
+  where finished_at is null and outcome is null"""
 
 
 def keys(recorded: RecordedEvent) -> Iterable[Key]:
@@ -39,15 +42,21 @@ def keys(recorded: RecordedEvent) -> Iterable[Key]:
 
 def project(row: SeriesRow | None, recorded: RecordedEvent) -> SeriesRow | None:
     event = recorded.event
-    if isinstance(event, SeriesBegun):
-        if event.is_preview:
-            return None
-        return SeriesRow(event.job_id, event.collection_id, event.user_id, None, None)
-    if row is not None and isinstance(event, SeriesFinished):
-        return msgspec.structs.replace(row, artworks=event.artworks, finished_at=recorded.recorded_at)
-    return row
+    if isinstance(event, SeriesBegun) and not event.is_preview:
+        return SeriesRow(event.job_id, event.collection_id, event.user_id, None, None, None)
+    if row is None:
+        return None
+    match event:
+        case SeriesFinished(artworks=artworks):
+            return msgspec.structs.replace(row, artworks=artworks, finished_at=recorded.recorded_at, outcome=None)
+        case SeriesStopped(outcome=outcome):
+            return msgspec.structs.replace(row, outcome=outcome)
+        case SeriesResumed():
+            return msgspec.structs.replace(row, outcome=None)
+        case _:
+            return row
 
 
 SERIES = Projection(
-    name="series", version=2, row=SeriesRow, key=("job_id",), ddl=DDL, events=SERIES_EVENTS, keys=keys, project=project
+    name="series", version=3, row=SeriesRow, key=("job_id",), ddl=DDL, events=SERIES_EVENTS, keys=keys, project=project
 )

@@ -34,17 +34,18 @@ UNKNOWN_SECONDS = 1.0
 """Longest wait for a job that is not in the table: the event of its request was published long before its end."""
 POLL_SECONDS = 0.1
 """Longest time between two queries: the table of artworks may be updated after that of series."""
+NO_JOB = "is not the id of a job of this collection; if it ended a moment ago, try again"
 MAX_CANDIDATES = 20
 """Jobs that a refusal names."""
 
-SELECT_JOB: LiteralString = "select artworks from series_v2 where collection_id = %s and job_id = %s"
+SELECT_JOB: LiteralString = "select artworks, outcome from series_v3 where collection_id = %s and job_id = %s"
 
-# Only the owner's unfinished jobs could still be meant: a visitor's preview is no series, and never finishes.
+# Of unfinished jobs, only the owner's that still run could be meant: a visitor's preview never finishes.
 SELECT_JOBS: LiteralString = """
-(select job_id, artworks, finished_at from series_v2
- where collection_id = %s and user_id = %s and finished_at is null limit %s)
+(select job_id, artworks, finished_at from series_v3
+ where collection_id = %s and user_id = %s and finished_at is null and outcome is null limit %s)
 union all
-(select job_id, artworks, finished_at from series_v2
+(select job_id, artworks, finished_at from series_v3
  where collection_id = %s and finished_at is not null order by finished_at desc, job_id desc limit %s)"""
 
 SELECT_JOBS_OF_GENERATIONS: LiteralString = """
@@ -111,11 +112,10 @@ class SeriesQueries:
         if job is None:
             await self._refuse_while_behind()
             rows = await self._rows(SELECT_JOB, state.collection_id, job_id)
-            job = await self._wait_for(look, WAIT_SECONDS if rows else 0)
+            job = await self._wait_for(look, WAIT_SECONDS if rows and rows[0][1] is None else 0)
         if job is not None:
             return job
-        message = "has not finished with an artwork" if rows else "is not the id of a job of this collection"
-        raise _refusal(f"{message}; if it ended a moment ago, try again", await self._jobs(state))
+        raise _refusal(_unfinished(rows[0][1]) if rows else NO_JOB, await self._jobs(state))
 
     async def _job_of(self, collection_id: UUID, generations: Sequence[UUID]) -> UUID:
         """The one job that made these artworks. `selected` refuses those that do not exist."""
@@ -184,9 +184,16 @@ def _refusal(message: str, jobs: Sequence[JobOfCollection]) -> Problem:
     return invalid(f"The series is not chosen: {message}", Detail("/job_id", message), *candidates)
 
 
+def _unfinished(outcome: str | None) -> str:
+    """Why a job can't be sold, by how it ended; None: it still runs."""
+    if outcome is None:
+        return "has not finished with an artwork; if it ended a moment ago, try again"
+    return f"has ended without a finished series ({outcome}): resume it if that is possible, or name another job"
+
+
 def _sentence(job: JobOfCollection) -> str:
     if job.finished_at is None:
-        return f"the required job may be {job.job_id}, which is running, or ended without an artwork"
+        return f"the required job may be {job.job_id}, which is running"
     at = job.finished_at.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
     return f"the required job may be {job.job_id}, finished at {at} with {_artworks(job.artworks)}"
 

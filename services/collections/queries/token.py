@@ -24,22 +24,22 @@ from shared.contracts.problem import Detail, Problem, not_found
 from shared.eventstore import EventStore
 
 SELECT_SERIES_OF_DRAFT: LiteralString = """
-select job_id, artworks from series_v2
+select job_id, artworks from series_v3
 where collection_id = %s and finished_at is not null
 order by finished_at desc, job_id desc limit 1"""
 
 SELECT_SERIES_BEFORE: LiteralString = """
-select job_id, artworks from series_v2
+select job_id, artworks from series_v3
 where collection_id = %s and finished_at is not null and finished_at <= %s
 order by finished_at desc, job_id desc limit 1"""
 
 SELECT_SERIES_AFTER: LiteralString = """
-select job_id, artworks from series_v2
+select job_id, artworks from series_v3
 where collection_id = %s and finished_at is not null and finished_at > %s
 order by finished_at, job_id limit 1"""
 
 SELECT_SERIES_OF_JOB: LiteralString = """
-select job_id, artworks, finished_at is not null from series_v2 where collection_id = %s and job_id = %s"""
+select job_id, artworks, finished_at is not null from series_v3 where collection_id = %s and job_id = %s"""
 
 COUNT_ARTWORKS_OF_JOB: LiteralString = "select count(*) from artworks_v1 where job_id = %s and made_at is not null"
 

@@ -63,7 +63,14 @@ from shared.contracts.collections.project import (
     ProjectEvent,
     ProjectRenamed,
 )
-from shared.contracts.collections.series import SERIES_EVENTS, SeriesBegun, SeriesEvent, SeriesFinished
+from shared.contracts.collections.series import (
+    SERIES_EVENTS,
+    SeriesBegun,
+    SeriesEvent,
+    SeriesFinished,
+    SeriesResumed,
+    SeriesStopped,
+)
 from shared.contracts.event import Event
 from shared.contracts.language import Upcaster
 
@@ -136,6 +143,8 @@ __all__ = [
     "SeriesChosen",
     "SeriesEvent",
     "SeriesFinished",
+    "SeriesResumed",
+    "SeriesStopped",
     "Trait",
     "artwork_of",
     "image_of",

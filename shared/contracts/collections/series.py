@@ -32,4 +32,19 @@ class SeriesFinished(SeriesEvent, frozen=True, tag="series_finished.v1"):
     artworks: int
 
 
-SERIES_EVENTS: tuple[type[SeriesEvent], ...] = (SeriesBegun, SeriesFinished)
+class SeriesStopped(SeriesEvent, frozen=True, tag="series_stopped.v1"):
+    """A job has ended without a finished series, by `outcome`: `failed`, `cancelled`, `expired` or `rejected`."""
+
+    job_id: UUID
+    collection_id: UUID
+    outcome: str
+
+
+class SeriesResumed(SeriesEvent, frozen=True, tag="series_resumed.v1"):
+    """A job whose series was stopped runs again."""
+
+    job_id: UUID
+    collection_id: UUID
+
+
+SERIES_EVENTS: tuple[type[SeriesEvent], ...] = (SeriesBegun, SeriesFinished, SeriesStopped, SeriesResumed)

@@ -171,7 +171,7 @@ async def test_later_jobs_do_not_change_the_numbers_of_sold_tokens(api: Api, eng
 
 
 async def until_finished(api: Api, collection_id: str, jobs: int) -> None:
-    query = b"select count(*) from series_v2 where collection_id = %s and finished_at is not null"
+    query = b"select count(*) from series_v3 where collection_id = %s and finished_at is not null"
 
     async def are_finished() -> bool:
         async with api.store.reader() as cursor:

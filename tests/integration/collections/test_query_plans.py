@@ -47,7 +47,7 @@ insert into component_assets_v4
 select n, id(1 + n % 2000), id(1 + n % 100), 1 + n % 200, 'a', 'a/' || n, 'image/png', 'ab', moment(n)
 from generate_series(0, 100000) n;
 
-insert into series_v2 select id(n), id(1 + n % 5000), id(1), 5, moment(n) from generate_series(1, 20000) n;
+insert into series_v3 select id(n), id(1 + n % 5000), id(1), 5, moment(n), null from generate_series(1, 20000) n;
 
 insert into artworks_v1 select id(n), id(1 + n / 5), id(1), n % 5, 'ab', '{}', '[]', '[]', moment(n)
 from generate_series(1, 100000) n;
