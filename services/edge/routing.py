@@ -43,6 +43,7 @@ RULES = (
     Rule("/collections/{}/public", Upstream.COLLECTIONS, READS, roles=None),
     Rule("/collections/{}/metadata", Upstream.COLLECTIONS, READS, roles=None),
     Rule("/collections/{}/tokens", Upstream.COLLECTIONS, READS, roles=None),
+    Rule("/collections/{}/tokens/{}", Upstream.COLLECTIONS, READS, roles=None),
     Rule("/collections/{}/tokens/{}/metadata", Upstream.COLLECTIONS, READS, roles=None),
     Rule("/collections/{}/tokens/{}/image", Upstream.STORAGE, READS, roles=None),
     Rule("/collections/{}/tokens/{}/animation", Upstream.STORAGE, READS, roles=None),

@@ -14,7 +14,7 @@ from services.collections.routes.component_assets import list_assets_of_componen
 from services.collections.routes.creation import create_collection, remix_collection
 from services.collections.routes.custody import transfer_custody
 from services.collections.routes.editing import configure_preview, edit_collection, set_receivers
-from services.collections.routes.metadata import get_collection_metadata, get_token_metadata
+from services.collections.routes.metadata import get_collection_metadata, get_token, get_token_metadata
 from services.collections.routes.packages import get_package, request_package
 from services.collections.routes.projects import (
     choose_current_collection,
@@ -47,6 +47,7 @@ ROUTES: list[ControllerRouterHandler] = [
     get_public_collection,
     get_variables,
     get_collection_metadata,
+    get_token,
     get_token_metadata,
     list_tokens,
     get_series,

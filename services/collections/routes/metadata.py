@@ -1,5 +1,6 @@
 """Metadata of collections and tokens. Public, since marketplaces send no bearer token."""
 
+import hashlib
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -11,8 +12,10 @@ from services.collections.domain.chains import Chain
 from services.collections.queries.metadata import MetadataQueries
 from services.collections.routes import examples
 from services.collections.routes.documentation import documented
+from shared.content.package import canonical
 from shared.contracts.token_number import token_number
 from shared.http import ApiRequest, Envelope, FromPath, Principal
+from shared.http.etag import check_if_match, is_not_modified
 from shared.http.positions import WITHOUT_TABLES, following
 
 RECOGNIZING = {"public": True, "recognizes": True}
@@ -22,6 +25,17 @@ Raw = Annotated[bool, QueryParameter(description="The bare document, as contract
 Number = Annotated[
     str, PathParameter(description="From 1; or ERC-1155's 64 hexadecimal digits", max_length=64, min_length=1)
 ]
+SUFFIX = ".json"
+NumberOrFile = Annotated[
+    str,
+    PathParameter(
+        description="As a number of `metadata`, with or without `.json`", max_length=64 + len(SUFFIX), min_length=1
+    ),
+]
+PUBLIC = "public, max-age=60"
+PRIVATE = "private, no-cache"
+"""Values of Cache-Control. A minute for what everybody sees: of a published collection, the description and some other
+fields may still change, which changes the ETag."""
 
 
 @get(
@@ -40,7 +54,7 @@ async def get_collection_metadata(
 ) -> Response[Envelope[dict[str, Any]]]:
     """ERC-7572 (`contractURI`) for ETHEREUM and BASE, TZIP-16 for TEZOS. For published collections and your own."""
     document = await metadata_queries.of_collection(reader_of(request), collection_id, chain)
-    return _answer(document, raw=raw)
+    return bare(request, document) if raw else Response(Envelope(document))
 
 
 @get(
@@ -64,7 +78,31 @@ async def get_token_metadata(
     draft, those that are chosen so far, or else all of the last job.
     """
     document = await metadata_queries.of_token(reader_of(request), collection_id, token_number(number), chain)
-    return _answer(document, raw=raw)
+    return bare(request, document) if raw else Response(Envelope(document))
+
+
+@get(
+    "/collections/{collection_id:uuid}/tokens/{number:str}",
+    summary="A token's metadata as a bare document",
+    opt=RECOGNIZING | following("generation", "storage"),
+    operation_class=documented(response=examples.TOKEN_METADATA),
+)
+async def get_token(
+    collection_id: FromPath[UUID],
+    number: NumberOrFile,
+    request: ApiRequest,
+    metadata_queries: NamedDependency[MetadataQueries],
+    *,
+    chain: ChosenChain = None,
+) -> Response[dict[str, Any]]:
+    """What `metadata` answers, without the envelope, at the address that contracts name.
+
+    That is a base URI and the number, with or without `.json`, or ERC-1155's `{id}` in its place.
+
+    The bytes are those of the same file in the publish package; the ETag is their sha256.
+    """
+    token = token_number(number.removesuffix(SUFFIX))
+    return bare(request, await metadata_queries.of_token(reader_of(request), collection_id, token, chain))
 
 
 def reader_of(request: ApiRequest) -> UUID | None:
@@ -73,5 +111,13 @@ def reader_of(request: ApiRequest) -> UUID | None:
     return principal.user_id if principal is not None else None
 
 
-def _answer(document: dict[str, Any], *, raw: bool) -> Response[Any]:
-    return Response(document if raw else Envelope(document), media_type=MediaType.JSON)
+def bare(request: ApiRequest, document: dict[str, Any]) -> Response[Any]:
+    """A document without the envelope, or 304. Raises VERSION_CONFLICT (412)."""
+    content = canonical(document)
+    tag = f'"{hashlib.sha256(content).hexdigest()}"'
+    # Without a token, only what is published can be read.
+    headers = {"etag": tag, "cache-control": PUBLIC if reader_of(request) is None else PRIVATE}
+    check_if_match(request, tag)
+    if is_not_modified(request.headers.get("if-none-match"), tag):
+        return Response(None, status_code=304, headers=headers)
+    return Response(content, media_type=MediaType.JSON, headers=headers)

@@ -22,6 +22,7 @@ MEASURED: dict[str, tuple[str, ...]] = {
     "createFromTemplate": ("a template is filled", "components are given", "a collection's fields are edited"),
     "requestPackage": ("a package is listed", "a manifest is written", "a package is laid out", "traits are told"),
     "getCollectionMetadata": ("metadata is made",),
+    "getToken": ("metadata is made", "traits are told"),
     "getTokenMetadata": ("metadata is made", "traits are told"),
     "giveGrant": ("credits are held of many grants", "credits are captured of many grants"),
     "storeAsset": ("a file's name is read", "a file's type is read"),
