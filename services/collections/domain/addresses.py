@@ -42,6 +42,15 @@ def checked_address(address: str, blockchain: str | None = None) -> str:
     raise ValueError("this is neither an EVM address (0x…) nor a Tezos address (tz1…, KT1…)")
 
 
+def is_address(address: str, blockchain: str) -> bool:
+    """Whether it is an address on this chain."""
+    try:
+        checked_address(address, blockchain)
+    except ValueError:
+        return False
+    return True
+
+
 def _evm(address: str) -> str:
     digits = address[2:]
     canonical = _checksummed(digits.lower())

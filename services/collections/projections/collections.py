@@ -41,6 +41,7 @@ class ListedCollection(msgspec.Struct, frozen=True):
 
 class CollectionRow(ListedCollection, frozen=True):
     receivers: list[Any]
+    royalty_receiver: str | None
     preview_enabled: bool
     preview_max_generations: int
     preview_is_remixable: bool
@@ -74,6 +75,7 @@ create table {table} (
   scheduled_for timestamptz,
   publish_date timestamptz,
   receivers json not null,
+  royalty_receiver text,
   preview_enabled boolean not null,
   preview_max_generations bigint not null,
   preview_is_remixable boolean not null,
@@ -124,7 +126,8 @@ def _changes(event: Event) -> dict[str, Any]:
                 "preview_paid_by": event.paid_by if isinstance(event, events.PreviewConfigured) else "visitor",
             }
         case events.ReceiversSet():
-            changes = {"receivers": msgspec.to_builtins(event.receivers)}
+            receivers = msgspec.to_builtins(event.receivers)
+            changes = {"receivers": receivers, "royalty_receiver": event.royalty_receiver}
         case events.PublicationScheduled():
             changes = {"scheduled_for": datetime.fromisoformat(event.publish_date)}
         case events.PublicationCalledOff():
@@ -162,6 +165,7 @@ def _new_row(event: events.CollectionCreated, recorded: RecordedEvent) -> Collec
         scheduled_for=None,
         publish_date=None,
         receivers=[],
+        royalty_receiver=None,
         preview_enabled=False,
         preview_max_generations=0,
         preview_is_remixable=False,
@@ -178,7 +182,7 @@ def _new_row(event: events.CollectionCreated, recorded: RecordedEvent) -> Collec
 
 COLLECTIONS = Projection(
     name="collections",
-    version=5,
+    version=6,
     row=CollectionRow,
     key=("id",),
     ddl=DDL,

@@ -9,7 +9,8 @@ from uuid import UUID
 
 from services.collections.deciders import COLLECTION
 from services.collections.domain.chains import CHAINS, Chain, collection_metadata, token_metadata
-from services.collections.domain.chains.offer import Offer
+from services.collections.domain.chains.offer import Creator, Offer, Royalty, basis_points
+from services.collections.domain.collection import royalties
 from services.collections.domain.collection.state import Collection
 from services.collections.queries.token import TokenQueries
 from shared.contracts.problem import Detail, invalid, not_found
@@ -48,7 +49,12 @@ class MetadataQueries:
             description=state.fields.description,
             cover_image_url=state.fields.cover_image_url,
             images=state.fields.images,
-            receivers=state.receivers,
+            creators=[Creator(receiver.address, receiver.name) for receiver in royalties.creators(state)],
+            royalties=[
+                Royalty(receiver.address, basis_points(receiver.value))
+                for receiver in royalties.royalty_receivers(state)
+            ],
+            royalty_receiver=state.royalty_receiver,
             link=link,
         )
 

@@ -15,6 +15,7 @@ from services.collections.domain.chains import CHAINS, Chain, collection_metadat
 from services.collections.domain.chains.offer import Offer
 from services.collections.domain.collection.publication_faults import faults_on
 from services.collections.domain.collection.publishing import Resolution, date_faults, publication_faults
+from services.collections.domain.collection.royalties import chain_warnings
 from services.collections.domain.collection.selection import Choice, FinishedJob
 from services.collections.domain.collection.series_faults import warnings
 from services.collections.domain.collection.state import Collection, owned, refuse_archived
@@ -97,6 +98,7 @@ class PublicationQueries:
 def _check_on(chain: Chain, state: Collection, offer: Offer, token: Token) -> ChainCheck:
     return ChainCheck(
         faults=faults_on(chain, state),
+        warnings=list(chain_warnings(chain, state)),
         collection=collection_metadata(chain, offer),
         token=token_metadata(chain, offer, token),
     )

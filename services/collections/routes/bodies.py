@@ -1,7 +1,6 @@
 """Request bodies."""
 
 from datetime import datetime
-from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -10,6 +9,7 @@ from msgspec import UNSET, UnsetType
 
 from services.collections.domain.collection.editing import PreviewChanges
 from services.collections.domain.collection.fields import FieldChanges
+from services.collections.domain.collection.receivers import Share
 
 
 class ProjectBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -22,16 +22,19 @@ class CollectionBody(FieldChanges, frozen=True, kw_only=True, forbid_unknown_fie
     data: dict[str, Any] | UnsetType | None = UNSET
 
 
-class ReceiverBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`value` is a percentage."""
+class ReceiverBody(Share, frozen=True, forbid_unknown_fields=True):
+    """`value` is a percentage: of the sale of each token, or with the purpose `royalty` of its resales.
 
-    address: str
-    value: Decimal
-    type: str
+    `role`: without one, `creator` for the type `creator`, else `other`. Creators are named in metadata. `type`: any
+    text of the platform's; without one, the role.
+    """
 
 
 class ReceiversBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`royalty_receiver`, on EVM chains: the address of a contract that splits the royalties."""
+
     receivers: list[ReceiverBody]
+    royalty_receiver: str | None = None
 
 
 class PublishBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -48,9 +48,11 @@ async def edit_collection(
 
 @post(
     "/projects/{project_id:uuid}/collections/{collection_id:uuid}/receivers",
-    summary="Share the sales",
+    summary="Share the sales and royalties",
     status_code=200,
-    operation_class=documented(request={"receivers": examples.RECEIVERS}, response=examples.data(examples.DRAFT)),
+    operation_class=documented(
+        request={"receivers": examples.RECEIVERS, "royalty_receiver": None}, response=examples.data(examples.DRAFT)
+    ),
 )
 async def set_receivers(
     project_id: FromPath[UUID],
@@ -59,9 +61,12 @@ async def set_receivers(
     principal: User,
     change: NamedDependency[CollectionChange],
 ) -> Response[Envelope[CollectionView]]:
-    """Replaces all receivers. Their percentages sum to 100 at most."""
-    shares = [(receiver.address, receiver.value, receiver.type) for receiver in data.receivers]
-    command = SetReceivers(principal.user_id, project_id, shares)
+    """Replaces all receivers: of sales, together 100 % at most, and of royalties, together 25 % at most.
+
+    Only those with the role `creator` are creators and authors in metadata. A contract on an EVM chain names one
+    receiver of royalties (ERC-2981): if several share them, set `royalty_receiver`, a contract that splits them.
+    """
+    command = SetReceivers(principal.user_id, project_id, data.receivers, data.royalty_receiver)
     return await change.apply_and_view(collection_id, partial(editing.decide, command))
 
 

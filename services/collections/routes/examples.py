@@ -71,7 +71,11 @@ FIELDS = {
     "cover_image_url": COVER,
     "images": [{"url": COVER, "alt": "A tide"}],
 }
-RECEIVERS = [{"address": CREATOR, "value": "5", "type": "creator"}]
+CREATORS_SHARE = {"address": CREATOR, "type": "creator", "name": "Ada", "role": "creator"}
+RECEIVERS = [
+    CREATORS_SHARE | {"value": "90", "purpose": "sale"},
+    CREATORS_SHARE | {"value": "5", "purpose": "royalty"},
+]
 SUMMARY = FIELDS | {
     "id": COLLECTION_ID,
     "project_id": PROJECT_ID,
@@ -82,6 +86,7 @@ SUMMARY = FIELDS | {
     "scheduled_for": None,
     "publish_date": None,
     "receivers": RECEIVERS,
+    "royalty_receiver": None,
     "preview": {"enabled": False, "max_generations": 3, "is_remixable": False, "paid_by": "visitor"},
     "forked_from": None,
     "is_custodial": False,

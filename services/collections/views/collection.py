@@ -1,15 +1,17 @@
 """Collections in the API."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 import msgspec
 
+from services.collections.domain.collection.receivers import with_purposes
 from services.collections.domain.collection.state import Collection
 from services.collections.projections.collections import CollectionRow, ListedCollection
 from services.collections.views.package import PublishedPackageView
-from shared.contracts.collections import Payer, SalesReceiver
+from shared.contracts.collections import Payer, Purpose, SalesReceiver
 
 
 class PreviewView(msgspec.Struct, frozen=True):
@@ -21,10 +23,23 @@ class PreviewView(msgspec.Struct, frozen=True):
     paid_by: Payer
 
 
+class ReceiverView(msgspec.Struct, frozen=True):
+    """A receiver of a part of each sale, or of each resale. `value` is a percentage, an exact decimal."""
+
+    address: str
+    value: str
+    type: str
+    purpose: Purpose
+    name: str | None
+    role: str
+
+
 class CollectionSummary(ListedCollection, frozen=True, kw_only=True):
     """A collection as lists show it. `price` is an exact decimal, and `version` the ETag's number."""
 
-    receivers: list[SalesReceiver]
+    receivers: list[ReceiverView]
+    royalty_receiver: str | None
+    """Takes all royalties on EVM chains: a contract that splits them."""
     preview: PreviewView
     forked_from: UUID | None
     is_custodial: bool
@@ -52,7 +67,8 @@ def collection_summary(row: CollectionRow) -> CollectionSummary:
     common = {name: getattr(row, name) for name in ListedCollection.__struct_fields__}
     return CollectionSummary(
         **common,
-        receivers=msgspec.convert(row.receivers, list[SalesReceiver]),
+        receivers=_receivers(msgspec.convert(row.receivers, list[SalesReceiver])),
+        royalty_receiver=row.royalty_receiver,
         preview=PreviewView(
             row.preview_enabled, row.preview_max_generations, row.preview_is_remixable, row.preview_paid_by
         ),
@@ -83,7 +99,8 @@ def collection_view(
         is_current=is_current,
         scheduled_for=datetime.fromisoformat(state.scheduled_for) if state.scheduled_for else None,
         publish_date=datetime.fromisoformat(state.publish_date) if state.publish_date else None,
-        receivers=state.receivers,
+        receivers=_receivers(state.receivers),
+        royalty_receiver=state.royalty_receiver,
         preview=PreviewView(preview.enabled, preview.max_generations, preview.is_remixable, preview.paid_by),
         forked_from=state.forked_from,
         is_custodial=custody is not None,
@@ -95,3 +112,7 @@ def collection_view(
         data=state.data,
         **msgspec.structs.asdict(state.fields),
     )
+
+
+def _receivers(receivers: Sequence[SalesReceiver]) -> list[ReceiverView]:
+    return [msgspec.convert(receiver, ReceiverView, from_attributes=True) for receiver in with_purposes(receivers)]

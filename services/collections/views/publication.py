@@ -13,6 +13,8 @@ class ChainCheck(msgspec.Struct, frozen=True, kw_only=True):
     """A collection on one chain: the faults that keep it from being published there, and its metadata."""
 
     faults: list[Detail]
+    warnings: list[Detail]
+    """What may be a mistake on this chain; those on the collection's own chain are among the others, too."""
     collection: dict[str, Any]
     token: dict[str, Any]
     """The first token's document; until there is a token, a sample with the variables' test values."""

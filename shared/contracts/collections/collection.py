@@ -9,6 +9,8 @@ from shared.contracts.event import Event
 
 Payer = Literal["visitor", "owner"]
 """Whose credits a visitor's generations take."""
+Purpose = Literal["sale", "royalty"]
+"""What a receiver gets a share of: the primary sale of a token, or each of its resales."""
 
 
 class CollectionEvent(Event, frozen=True):
@@ -70,6 +72,9 @@ class CollectionPublished(CollectionEvent, frozen=True, tag="collection_publishe
     series: ChosenSeries | None = None
     """What is sold; it never changes. None in events of early releases: then it is the last job that had finished at
     `publish_date`, or else the first one that finished after it."""
+    revision: int | None = None
+    """The first revision of what is public, 1. None in events of early releases, whose documents named receivers
+    without a purpose as creators with a royalty: they still do."""
 
 
 class CollectionRetitled(CollectionEvent, frozen=True, tag="collection_retitled.v1"):
@@ -160,18 +165,26 @@ class CollectionRestored(CollectionEvent, frozen=True, tag="collection_restored.
 
 
 class SalesReceiver(msgspec.Struct, frozen=True):
-    """A receiver's share of sales. `value` is a percentage, an exact decimal written as a string."""
+    """A receiver's share of sales or of resales. `value` is a percentage, an exact decimal written as a string."""
 
     address: str
     value: str
     type: str
+    """The platform's own word for it, in any text."""
+    purpose: Purpose | None = None
+    """None in events of early releases: a share of the sale."""
+    name: str | None = None
+    role: str | None = None
+    """Such as `creator`. None in events of early releases."""
 
 
 class ReceiversSet(CollectionEvent, frozen=True, tag="receivers_set.v1"):
-    """Replaces all receivers of sales; their percentages sum to 100 at most."""
+    """Replaces all receivers. Percentages of the sale sum to 100 at most, and those of royalties to 25."""
 
     collection_id: UUID
     receivers: list[SalesReceiver]
+    royalty_receiver: str | None = None
+    """The one receiver of all royalties on EVM chains: a contract that splits them; None if there is none."""
 
 
 class PreviewConfigured(CollectionEvent, frozen=True, tag="preview_configured.v1"):

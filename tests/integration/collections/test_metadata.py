@@ -205,7 +205,7 @@ async def test_a_file_with_a_cid_has_an_ipfs_uri_over_http(api: Api, engine: Pub
 async def test_published_metadata_needs_no_token_and_a_drafts_is_its_owners(api: Api):
     """The metadata of drafts and archived collections is visible to their owners only."""
     collection = await api.create({"title": "Birds", "data": two_steps(), **SELLABLE})
-    receivers = [{"address": EVM, "value": "2.5", "type": "creator"}]
+    receivers = [{"address": EVM, "value": "2.5", "purpose": "royalty"}]
     await api.post(
         f"/projects/{collection['project_id']}/collections/{collection['id']}/receivers", {"receivers": receivers}
     )
@@ -253,7 +253,7 @@ async def test_a_dry_run_has_the_faults_of_publishing(api: Api, date: str):
 async def test_a_dry_run_has_faults_and_metadata_on_all_chains_and_records_nothing(api: Api):
     body = {"title": "Birds", "data": two_steps(), "editions": 1, "price": "0.0000001", "blockchain": "TEZOS"}
     collection = await api.create(body)
-    receivers = [{"address": TEZOS, "value": "7.5", "type": "creator"}]
+    receivers = [{"address": TEZOS, "value": "7.5", "purpose": "royalty", "role": "creator"}]
     await api.post(
         f"/projects/{collection['project_id']}/collections/{collection['id']}/receivers", {"receivers": receivers}
     )

@@ -32,15 +32,15 @@ from generate_series(1, 20000) n;
 insert into projects_v1 select id(20000 + n), id(1), 'Untitled ' || n, false, null, moment(n)
 from generate_series(1, 10) n;
 
-insert into collections_v5
+insert into collections_v6
 select id(n), id(1 + n % 20), id(1 + n % 2000), 'Birds ' || n, 'Many',
   case n % 4 when 0 then 'published' else 'draft' end, n % 11 = 10, false,
   (array['ETHEREUM', 'BASE', 'TEZOS'])[1 + n % 3], 10, '0.05', false, null, false, null, '[]',
-  case when n % 1000 = 1 then moment(n) end, case n % 4 when 0 then moment(n) end, '[]',
+  case when n % 1000 = 1 then moment(n) end, case n % 4 when 0 then moment(n) end, '[]', null,
   n % 5 = 0, 3, n % 7 = 0, 'visitor', null, null, null, moment(n), moment(n), 3
 from generate_series(1, 100000) n;
 
-insert into instructions_v1 select id, '{"version":"v2","steps":[],"variables":[]}' from collections_v5;
+insert into instructions_v1 select id, '{"version":"v2","steps":[],"variables":[]}' from collections_v6;
 
 insert into component_assets_v4
   (asset_id, user_id, collection_id, component_id, name, path, mime_type, sha256, created_at)
@@ -126,7 +126,7 @@ async def test_tables_have_the_columns_of_their_rows_in_this_order(full: psycopg
 @pytest.mark.asyncio(loop_scope="module")
 async def test_the_queries_return_rows_of_a_large_table(full: psycopg.AsyncConnection):
     """Plans over empty tables would prove nothing."""
-    cursor = await full.execute("select count(*) from collections_v5")
+    cursor = await full.execute("select count(*) from collections_v6")
     assert await cursor.fetchone() == (ROWS,)
     for query, values in QUERIES.values():
         assert await (await full.execute(query.encode(), values)).fetchall(), query

@@ -131,7 +131,8 @@ async def test_receivers_share_the_sales(api: Api):
     collection = await api.create({"blockchain": "BASE"})
     path = f"/projects/{collection['project_id']}/collections/{collection['id']}/receivers"
     body = {"receivers": [{"address": EVM.lower(), "value": 97.5, "type": "creator"}]}
-    assert (await api.post(path, body)).data["receivers"] == [{"address": EVM, "value": "97.5", "type": "creator"}]
+    recorded = {"type": "creator", "purpose": "sale", "name": None, "role": "creator"}
+    assert (await api.post(path, body)).data["receivers"] == [{"address": EVM, "value": "97.5", **recorded}]
     body["receivers"].append({"address": "tz1VSUr8wwNhLAzempoch5d6hLRiTh8Cjcjb", "value": "3", "type": "x"})
     assert (await api.post(path, body)).pointers == ["/receivers/1/address"]
     assert (await api.post(path, {"receivers": []}, BOB)).code == (404, "NOT_FOUND")

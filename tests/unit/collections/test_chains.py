@@ -14,11 +14,11 @@ from services.collections.domain.artwork.tokens import Token
 from services.collections.domain.artwork.traits import traits_of
 from services.collections.domain.chains import CHAINS, collection_metadata, token_metadata
 from services.collections.domain.chains.evm import token_id
-from services.collections.domain.chains.offer import Offer, basis_points
+from services.collections.domain.chains.offer import Creator, Offer, Royalty, basis_points
 from shared.content.manifest_forms import read
 from shared.content.metadata_forms import EvmCollection, EvmToken, TezosCollection, TezosToken
 from shared.content.package import canonical
-from shared.contracts.collections import ArtworkFile, SalesReceiver, Trait
+from shared.contracts.collections import ArtworkFile, Trait
 from tests.support.examples import examples
 
 SCHEMAS = Path(__file__).parent / "schemas"
@@ -30,6 +30,8 @@ FORMS = {
 }
 """Those that packages are verified by."""
 EVM = "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed"
+OTHER_EVM = "0xfB6916095ca1df60bB79Ce92cE3Ea74c37c5d359"
+SPLITTER = "0xD1220A0cf47c7B9Be7A2E6BA89F429762e7b9aDb"
 TEZOS = "tz1VSUr8wwNhLAzempoch5d6hLRiTh8Cjcjb"
 BAKERY = "KT1PWx2mnDueood7fEmfbBDKx1D9BAnnXitn"
 CID = "bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy"
@@ -43,7 +45,8 @@ def offer(**changes) -> Offer:
         "description": "A tide, drawn",
         "cover_image_url": "https://example.com/cover.png",
         "images": ["https://example.com/1.png", {"url": "ipfs://" + CID}],
-        "receivers": [SalesReceiver(EVM, "5", "creator"), SalesReceiver(TEZOS, "2.5", "friend")],
+        "creators": [Creator(EVM), Creator(TEZOS, "Ada")],
+        "royalties": [Royalty(EVM, 500), Royalty(TEZOS, 250)],
         "link": "https://emprops.example/collections/1/public",
     }
     return Offer(**{**fields, **changes})
@@ -94,6 +97,27 @@ def test_an_evm_collection_has_its_name_image_and_royalties():
         }
 
 
+@pytest.mark.parametrize("chain", ["ETHEREUM", "BASE"])
+def test_a_contract_that_splits_the_royalties_is_their_one_receiver_on_evm(chain):
+    """As ERC-2981 knows one receiver; without it, the document lists all who share them."""
+    shares = [Royalty(EVM, 500), Royalty(OTHER_EVM, 125), Royalty(TEZOS, 250)]
+    split = check(collection_metadata(chain, offer(royalties=shares, royalty_receiver=SPLITTER)), "erc-7572")
+    on_chain = [{"receiver": EVM, "basis_points": 500}, {"receiver": OTHER_EVM, "basis_points": 125}]
+    assert (split["royalties"], split["royalty_shares"]) == ([{"receiver": SPLITTER, "basis_points": 625}], on_chain)
+    together = check(collection_metadata(chain, offer(royalties=shares)), "erc-7572")
+    assert (together["royalties"], "royalty_shares" in together) == (on_chain, False)
+    of_none = check(collection_metadata(chain, offer(royalties=shares[2:], royalty_receiver=SPLITTER)), "erc-7572")
+    assert not {"royalties", "royalty_shares"} & set(of_none)
+
+
+def test_each_royalty_is_a_share_on_tezos_and_only_creators_are_named():
+    """A creator without royalties is named, a receiver of royalties who is no creator is not."""
+    an_offer = offer(creators=[Creator(BAKERY)], royalties=[Royalty(TEZOS, 250), Royalty(BAKERY, 5)])
+    assert check(collection_metadata("TEZOS", an_offer), "tzip-16")["authors"] == [BAKERY]
+    single = check(token_metadata("TEZOS", an_offer, token()), "tzip-21")
+    assert (single["creators"], single["royalties"]["shares"]) == ([BAKERY], {TEZOS: 250, BAKERY: 5})
+
+
 def test_an_evm_token_has_opensea_attributes_with_a_display_type_for_numbers():
     assert check(token_metadata("BASE", offer(), token()), "erc-721-opensea") == {
         "name": "First Light #3",
@@ -123,7 +147,7 @@ def test_a_tezos_collection_has_its_interfaces_and_authors():
         "description": "A tide, drawn",
         "version": "1.0.0",
         "license": {"name": "All rights reserved"},
-        "authors": [TEZOS],
+        "authors": [f"Ada <{TEZOS}>"],
         "homepage": "https://emprops.example/collections/1/public",
         "imageUri": "https://example.com/cover.png",
         "interfaces": ["TZIP-012", "TZIP-016", "TZIP-021"],
@@ -186,7 +210,7 @@ _values = st.one_of(_texts, st.integers(-(2**53), 2**53), st.floats(allow_nan=Fa
 @examples(60)
 @given(title=_texts, description=st.text(max_size=50), variables=st.dictionaries(_texts, _values, max_size=6))
 def test_any_variables_give_valid_documents_on_every_chain(title, description, variables):
-    an_offer = Offer(title=title, description=description, receivers=offer().receivers)
+    an_offer = Offer(title=title, description=description, royalties=offer().royalties)
     a_token = token(traits=[Trait(name, value) for name, value in variables.items()])
     for chain in CHAINS:
         _, single = check_both(chain, an_offer, a_token)

@@ -9,6 +9,7 @@ from services.collections.domain.collection import state as collection
 from services.collections.domain.collection.archiving import ArchiveCollection, RestoreCollection
 from services.collections.domain.collection.editing import ConfigurePreview, EditCollection, SetReceivers
 from services.collections.domain.collection.fields import FieldChanges
+from services.collections.domain.collection.receivers import Share
 from shared.contracts import collections as events
 from tests.unit.collections.specification import (
     ALICE,
@@ -149,12 +150,16 @@ TEZOS = "tz1VSUr8wwNhLAzempoch5d6hLRiTh8Cjcjb"
 
 
 def receive(*shares, user=ALICE, project=PROJECT) -> SetReceivers:
-    return SetReceivers(user, project, [(address, Decimal(value), kind) for address, value, kind in shares])
+    return SetReceivers(user, project, [Share(address, Decimal(value), kind) for address, value, kind in shares])
+
+
+def recorded(address: str, value: str, role: str = "creator") -> events.SalesReceiver:
+    return events.SalesReceiver(address, value, role, "sale", None, role)
 
 
 def test_receivers_are_replaced_as_a_whole_in_canonical_form():
     """Addresses have a checksum; percentages have no trailing zeros."""
-    first = events.ReceiversSet(COLLECTION, [events.SalesReceiver(EVM, "97.5", "creator")])
+    first = events.ReceiversSet(COLLECTION, [recorded(EVM, "97.5")])
     given(collection, *created()).when(receive((EVM.lower(), "97.50", "creator"))).then(first)
     given(collection, *created(), first).when(receive((EVM, "97.5", "creator"))).then_nothing_happens()
     given(collection, *created(), first).when(receive()).then(events.ReceiversSet(COLLECTION, []))
@@ -188,7 +193,7 @@ def test_a_receiver_on_another_chain_is_refused():
 
 def test_receivers_of_a_published_collection_may_change():
     outcome = given(collection, *created(), PUBLISHED).when(receive((TEZOS, "5", "creator"))).outcome
-    assert outcome == [events.ReceiversSet(COLLECTION, [events.SalesReceiver(TEZOS, "5", "creator")])]
+    assert outcome == [events.ReceiversSet(COLLECTION, [recorded(TEZOS, "5")])]
 
 
 def test_configuring_a_preview_changes_only_the_fields_in_the_command():

@@ -9,6 +9,7 @@ from shared.contracts import collections as events
 from tests.unit.collections.specification import BOB, COLLECTION, OTHER_PROJECT, SERIES, created
 
 RECEIVER = events.SalesReceiver("tz1VSUr8wwNhLAzempoch5d6hLRiTh8Cjcjb", "2.5", "creator")
+ROYALTY = events.SalesReceiver("0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed", "5", "artist", "royalty", "Ada", "creator")
 
 
 @pytest.mark.parametrize(
@@ -27,6 +28,15 @@ RECEIVER = events.SalesReceiver("tz1VSUr8wwNhLAzempoch5d6hLRiTh8Cjcjb", "2.5", "
         (
             events.ReceiversSet(COLLECTION, [RECEIVER]),
             "shared the sales: 2.5 % to tz1VSUr8wwNhLAzempoch5d6hLRiTh8Cjcjb (creator)",
+        ),
+        (events.ReceiversSet(COLLECTION, []), "removed all receivers"),
+        (
+            events.ReceiversSet(COLLECTION, [RECEIVER, ROYALTY], "0xD1220A0cf47c7B9Be7A2E6BA89F429762e7b9aDb"),
+            (
+                "shared the sales: 2.5 % to tz1VSUr8wwNhLAzempoch5d6hLRiTh8Cjcjb (creator); "
+                "set the royalties: 5 % to Ada, 0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed (artist); "
+                "all royalties go to 0xD1220A0cf47c7B9Be7A2E6BA89F429762e7b9aDb"
+            ),
         ),
         (
             events.PreviewConfigured(COLLECTION, enabled=True, max_generations=3, is_remixable=True),

@@ -30,8 +30,8 @@ from tests.unit.collections.specification import (
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 LATER = NOON + timedelta(hours=1)
-PUBLISHED = events.CollectionPublished(COLLECTION, PROJECT, ALICE, "2026-11-22T12:00:00.000Z", SERIES)
-PUBLISHED_LATER = events.CollectionPublished(COLLECTION, PROJECT, ALICE, "2026-11-22T13:00:00.000Z", SERIES)
+PUBLISHED = events.CollectionPublished(COLLECTION, PROJECT, ALICE, "2026-11-22T12:00:00.000Z", SERIES, 1)
+PUBLISHED_LATER = events.CollectionPublished(COLLECTION, PROJECT, ALICE, "2026-11-22T13:00:00.000Z", SERIES, 1)
 SCHEDULED = events.PublicationScheduled(COLLECTION, "2026-11-22T13:00:00.000Z", SERIES)
 ARCHIVED = events.CollectionArchived(COLLECTION)
 DRAFT = created(**SELLABLE)
@@ -143,7 +143,7 @@ def test_a_time_that_does_not_exist_in_utc_is_refused(date):
 def test_a_publication_of_an_early_release_is_still_published_when_it_is_due():
     """It chose its series when it was published: the event has none."""
     early = events.PublicationScheduled(COLLECTION, "2026-11-22T13:00:00.000Z")
-    published = events.CollectionPublished(COLLECTION, PROJECT, ALICE, "2026-11-22T13:00:00.000Z")
+    published = events.CollectionPublished(COLLECTION, PROJECT, ALICE, "2026-11-22T13:00:00.000Z", revision=1)
     given(collection, *DRAFT, early).when(PublishWhenDue(LATER)).then(published)
     given(collection, *DRAFT, published).when(publish(ALICE, LATER)).then_nothing_happens()
 

@@ -19,7 +19,7 @@ from services.collections.domain.artwork.traits import traits_of
 from services.collections.domain.chains.offer import Offer
 from services.collections.domain.collection import instructions
 from services.collections.domain.collection.components import with_components
-from services.collections.domain.collection.receivers import checked_receivers
+from services.collections.domain.collection.receivers import Share, checked_receivers
 from services.collections.domain.collection.variable_table import table_of, variables_of
 from services.collections.domain.package import commands as package
 from services.collections.domain.package import state as package_state
@@ -119,7 +119,7 @@ def wrong_table(size: int) -> Work:
 
 
 def receiving(size: int) -> Work:
-    shares = [(f"0x{number + 1:040x}", Decimal("0.01"), "artist") for number in range(size)]
+    shares = [Share(f"0x{number + 1:040x}", Decimal("0.01"), "artist", name="n") for number in range(size)]
     return attempted(lambda: checked_receivers(shares, "BASE", "/receivers"))
 
 

@@ -113,7 +113,8 @@ def of_a_collection() -> list[Event]:
         data={key: value for key, value in state.data.items() if key != "generations"},
     )
     addresses = (f"0x{number:040x}" for number in range(1, receivers.MAX_RECEIVERS + 1))
-    shares = [(address, Decimal("0.01"), CONTROL * receivers.MAX_TYPE) for address in addresses]
+    kind, name = CONTROL * receivers.MAX_TYPE, "🖼" * receivers.MAX_NAME
+    shares = [receivers.Share(address, Decimal("0.01"), kind, "royalty", name, "collaborator") for address in addresses]
     return [
         *events,
         adopted,

@@ -21,6 +21,7 @@ from services.collections.domain.collection.editing import (
 )
 from services.collections.domain.collection.fields import FieldChanges
 from services.collections.domain.collection.publishing import PublishCollection, Resolution
+from services.collections.domain.collection.receivers import Share
 from services.collections.domain.collection.selection import Choice, ChooseSeries, FinishedJob, selected
 from services.collections.domain.collection.state import Collection
 from services.collections.domain.collection.template import filled_data
@@ -84,7 +85,7 @@ def editing_variables(size: int) -> Work:
 
 
 def setting_receivers(size: int) -> Work:
-    shares = [(f"0x{number + 1:040x}", Decimal("0.01"), "artist") for number in range(size)]
+    shares = [Share(f"0x{number + 1:040x}", Decimal("0.01"), "artist") for number in range(size)]
     state = draft()
     return attempted(lambda: editing.decide(SetReceivers(ALICE, PROJECT, shares), state))
 

@@ -17,6 +17,7 @@ from services.collections.domain.collection.creation import CreateCollection
 from services.collections.domain.collection.editing import ConfigurePreview, EditCollection, SetReceivers
 from services.collections.domain.collection.fields import FieldChanges
 from services.collections.domain.collection.publishing import PublishCollection, Resolution
+from services.collections.domain.collection.receivers import Share
 from services.collections.domain.collection.selection import Choice
 from services.collections.domain.collection.variable_table import table_of, variables_of
 from services.credits.domain.account import Account
@@ -166,10 +167,20 @@ FIELDS = st.builds(
     cover_image_url=TEXTS | st.none(),
     images=st.lists(ANY, max_size=3) | st.none(),
 )
-SHARES = st.lists(st.tuples(TEXTS, DECIMALS, TEXTS), max_size=3)
+SHARES = st.lists(
+    st.builds(
+        Share,
+        address=TEXTS,
+        value=DECIMALS,
+        type=TEXTS | st.none(),
+        purpose=st.sampled_from(["sale", "royalty"]),
+        name=TEXTS | st.none(),
+    ),
+    max_size=3,
+)
 COMMANDS = st.one_of(
     st.builds(lambda changes: EditCollection(user_id=ALICE, project_id=PROJECT, changes=changes), FIELDS),
-    st.builds(lambda shares: SetReceivers(ALICE, PROJECT, shares), SHARES),
+    st.builds(lambda shares, splitter: SetReceivers(ALICE, PROJECT, shares, splitter), SHARES, TEXTS | st.none()),
     st.builds(lambda most: ConfigurePreview(user_id=ALICE, max_generations=most), st.integers()),
 )
 DRAFT = reduce(collection.evolve, created(blockchain="BASE", editions=1, price=Decimal(1)), collection.NOTHING)

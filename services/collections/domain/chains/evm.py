@@ -1,15 +1,17 @@
 """ETHEREUM and BASE: ERC-7572 for the collection, ERC-721 and ERC-1155 with OpenSea's attributes for its tokens.
 
-Royalties on these chains are in the contract (ERC-2981: one receiver, basis points per sale). `royalties` is a member
-of our own, for those who deploy the contract.
+Royalties on these chains are in the contract (ERC-2981: one receiver, basis points of each resale). `royalties` and
+`royalty_shares` are members of our own, for those who deploy the contract: what it is to answer, and how the contract
+that receives the royalties is to split them.
 """
 
 from typing import Any
 
 import msgspec
 
+from services.collections.domain.addresses import is_address
 from services.collections.domain.artwork.tokens import Token
-from services.collections.domain.chains.offer import Offer, present
+from services.collections.domain.chains.offer import Offer, Royalty, present
 from shared.contracts.collections import Trait
 
 CHAIN = "ETHEREUM"
@@ -19,7 +21,15 @@ TOKEN_ID_DIGITS = 64
 
 
 def collection_metadata(offer: Offer) -> dict[str, Any]:
-    """Without `collaborators`: ERC-7572 lets those edit the contract's page, which receivers must not."""
+    """Without `collaborators`: ERC-7572 lets those edit the contract's page, which receivers must not.
+
+    `royalties` has one receiver. It has several if they share the royalties and there is no contract that splits them,
+    which the dry run of publishing warns of.
+    """
+    shares = offer.royalties_on(CHAIN)
+    splitter = offer.royalty_receiver if offer.royalty_receiver and is_address(offer.royalty_receiver, CHAIN) else None
+    total = sum(share.basis_points for share in shares)
+    royalties = [Royalty(splitter, total)] if splitter and total else shares
     return present(
         name=offer.title,
         symbol=offer.symbol,
@@ -27,7 +37,8 @@ def collection_metadata(offer: Offer) -> dict[str, Any]:
         image=offer.image,
         featured_image=offer.featured_image,
         external_link=offer.link,
-        royalties=msgspec.to_builtins(offer.royalties(CHAIN)),
+        royalties=msgspec.to_builtins(royalties),
+        royalty_shares=msgspec.to_builtins(shares) if splitter else None,
     )
 
 

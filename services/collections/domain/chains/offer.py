@@ -8,29 +8,40 @@ from typing import Any
 
 import msgspec
 
-from services.collections.domain.addresses import checked_address
+from services.collections.domain.addresses import is_address
 from services.collections.domain.links import is_link
-from shared.contracts.collections import SalesReceiver
 
 SYMBOL_LENGTH = 8
 NO_SYMBOL = "EMPROPS"
 
 
 class Royalty(msgspec.Struct, frozen=True):
-    """`basis_points`: hundredths of a percent of every sale, as ERC-2981 counts."""
+    """`basis_points`: hundredths of a percent of every resale, as ERC-2981 counts."""
 
     receiver: str
     basis_points: int
 
 
+class Creator(msgspec.Struct, frozen=True):
+    """Somebody who made the art."""
+
+    address: str
+    name: str | None = None
+
+
 class Offer(msgspec.Struct, frozen=True, kw_only=True):
-    """`link` is the collection's public page; None if the service has no PUBLIC_URL."""
+    """`royalties` and `creators` on any chain; `royalty_receiver` takes all royalties on EVM chains.
+
+    `link` is the collection's public page; None if the service has no PUBLIC_URL.
+    """
 
     title: str
     description: str
     cover_image_url: str | None = None
     images: Sequence[Any] = ()
-    receivers: Sequence[SalesReceiver] = ()
+    creators: Sequence[Creator] = ()
+    royalties: Sequence[Royalty] = ()
+    royalty_receiver: str | None = None
     link: str | None = None
 
     @property
@@ -49,13 +60,13 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True):
         """The first image with a URL that is not `image`."""
         return next((link for link in self._links() if link != self.image), None)
 
-    def royalties(self, chain: str) -> list[Royalty]:
+    def royalties_on(self, chain: str) -> list[Royalty]:
         """The royalties of receivers whose address is on `chain`."""
-        return [
-            Royalty(receiver.address, basis_points(receiver.value))
-            for receiver in self.receivers
-            if is_address(receiver.address, chain)
-        ]
+        return [royalty for royalty in self.royalties if is_address(royalty.receiver, chain)]
+
+    def creators_on(self, chain: str) -> list[Creator]:
+        """The creators whose address is on `chain`."""
+        return [creator for creator in self.creators if is_address(creator.address, chain)]
 
     def token_name(self, number: int) -> str:
         """The name of a token, by its number from 1."""
@@ -71,15 +82,6 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True):
 def basis_points(percent: str) -> int:
     """Exact: a receiver's percentage has two decimals at most."""
     return int(Decimal(percent) * 100)
-
-
-def is_address(address: str, chain: str) -> bool:
-    """Whether it is an address on this chain."""
-    try:
-        checked_address(address, chain)
-    except ValueError:
-        return False
-    return True
 
 
 def present(**members: Any) -> dict[str, Any]:

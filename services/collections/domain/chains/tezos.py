@@ -6,7 +6,7 @@ Royalties are the marketplaces' convention: shares out of 10^decimals, by addres
 from typing import Any
 
 from services.collections.domain.artwork.tokens import Token
-from services.collections.domain.chains.offer import Offer, present
+from services.collections.domain.chains.offer import Creator, Offer, present
 from shared.contracts.collections import ArtworkFile, Trait
 
 CHAIN = "TEZOS"
@@ -25,7 +25,7 @@ def collection_metadata(offer: Offer) -> dict[str, Any]:
         description=offer.description,
         version=CONTRACT_VERSION,
         license={"name": RIGHTS},
-        authors=_creators(offer),
+        authors=[_author(creator) for creator in offer.creators_on(CHAIN)],
         homepage=offer.link,
         imageUri=offer.image,
         interfaces=INTERFACES,
@@ -45,7 +45,7 @@ def token_metadata(offer: Offer, token: Token) -> dict[str, Any]:
         displayUri=image_uri,
         thumbnailUri=image_uri,
         externalUri=offer.link,
-        creators=_creators(offer),
+        creators=[creator.address for creator in offer.creators_on(CHAIN)],
         isBooleanAmount=True,
         formats=[_format(token, file) for file in _format_files(artifact, image)],
         attributes=[_attribute(trait) for trait in token.traits],
@@ -55,12 +55,13 @@ def token_metadata(offer: Offer, token: Token) -> dict[str, Any]:
     )
 
 
-def _creators(offer: Offer) -> list[str]:
-    return [royalty.receiver for royalty in offer.royalties(CHAIN)]
+def _author(creator: Creator) -> str:
+    """TZIP-16: `Name <contact>`; the address alone of one without a name."""
+    return f"{creator.name} <{creator.address}>" if creator.name else creator.address
 
 
 def _royalties(offer: Offer) -> dict[str, Any] | None:
-    shares = {royalty.receiver: royalty.basis_points for royalty in offer.royalties(CHAIN)}
+    shares = {royalty.receiver: royalty.basis_points for royalty in offer.royalties_on(CHAIN)}
     return {"decimals": ROYALTY_DECIMALS, "shares": shares} if shares else None
 
 

@@ -10,7 +10,7 @@ from msgspec import UNSET, UnsetType
 from services.collections.domain.collection import components, instructions
 from services.collections.domain.collection.fields import FieldChanges, Fields, with_changes
 from services.collections.domain.collection.publication_faults import faults
-from services.collections.domain.collection.receivers import Share, checked_receivers
+from services.collections.domain.collection.receivers import Receivers, Share, checked_receivers
 from services.collections.domain.collection.revision import EDITABLE_ONCE_PUBLISHED, differences, revisions
 from services.collections.domain.collection.state import Collection, Preview, owned, refuse_archived
 from shared.contracts import collections as events
@@ -41,11 +41,12 @@ class ReplaceVariables(msgspec.Struct, frozen=True):
 
 
 class SetReceivers(msgspec.Struct, frozen=True):
-    """`shares` replaces all receivers."""
+    """`shares` replaces all receivers, and `royalty_receiver` the one before, also if it is None."""
 
     user_id: UUID
     project_id: UUID
     shares: Sequence[Share]
+    royalty_receiver: str | None = None
     pointer: str = "/receivers"
 
 
@@ -82,12 +83,19 @@ def decide(command: Command, state: Collection) -> list[Event]:
             data = {**state.data, "variables": command.variables}
             return _revise(state, collection_id, state.fields, data)
         case SetReceivers():
-            receivers = checked_receivers(command.shares, state.fields.blockchain, command.pointer)
-            return [] if receivers == state.receivers else [events.ReceiversSet(collection_id, receivers)]
+            return _set_receivers(command, state, collection_id)
         case ConfigurePreview():
             return _configure_preview(command, state, collection_id)
         case _ as never:
             assert_never(never)
+
+
+def _set_receivers(command: SetReceivers, state: Collection, collection_id: UUID) -> list[Event]:
+    blockchain, splitter = state.fields.blockchain, command.royalty_receiver
+    after = checked_receivers(command.shares, blockchain, command.pointer, splitter)
+    if after == Receivers(state.receivers, state.royalty_receiver):
+        return []
+    return [events.ReceiversSet(collection_id, after.receivers, after.royalty_receiver)]
 
 
 def _edit(command: EditCollection, state: Collection, collection_id: UUID) -> list[Event]:

@@ -27,9 +27,17 @@ def _preview(event: events.PreviewConfigured) -> str:
 
 def _receivers(event: events.ReceiversSet) -> str:
     if not event.receivers:
-        return "removed all sales receivers"
-    shares = ", ".join(f"{receiver.value} % to {receiver.address} ({receiver.type})" for receiver in event.receivers)
-    return f"shared the sales: {shares}"
+        return "removed all receivers"
+    sales = ", ".join(_share(receiver) for receiver in event.receivers if receiver.purpose != "royalty")
+    royalties = ", ".join(_share(receiver) for receiver in event.receivers if receiver.purpose == "royalty")
+    parts = [f"shared the sales: {sales}" if sales else "", f"set the royalties: {royalties}" if royalties else ""]
+    split = f"all royalties go to {event.royalty_receiver}" if event.royalty_receiver else ""
+    return "; ".join(filter(None, [*parts, split]))
+
+
+def _share(receiver: events.SalesReceiver) -> str:
+    name = f"{receiver.name}, " if receiver.name else ""
+    return f"{receiver.value} % to {name}{receiver.address} ({receiver.type})"
 
 
 def _batches(event: events.BatchMintingConfigured) -> str:

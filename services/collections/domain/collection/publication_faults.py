@@ -6,7 +6,7 @@ smallest unit. It may have receivers: all are addresses on the chain. Values are
 
 from collections.abc import Iterator
 
-from services.collections.domain.addresses import checked_address
+from services.collections.domain.addresses import checked_address, is_address
 from services.collections.domain.chains import CHAINS
 from services.collections.domain.collection.state import Collection
 from shared.contracts.problem import Detail
@@ -49,3 +49,5 @@ def _invalid_on(chain: str, state: Collection) -> Iterator[Detail]:
             checked_address(receiver.address, chain)
         except ValueError as error:
             yield Detail(f"/receivers/{index}/address", f"{receiver.address} can't receive on {chain}: {error}")
+    if state.royalty_receiver is not None and not is_address(state.royalty_receiver, chain):
+        yield Detail("/royalty_receiver", f"{state.royalty_receiver} can't receive on {chain}: set the receivers again")

@@ -15,6 +15,9 @@ from shared.contracts.event import Event
 from shared.contracts.problem import Detail, Problem, invalid
 from shared.contracts.times import in_utc
 
+FIRST_REVISION = 1
+"""Of what is public of a collection."""
+
 
 class Resolution(msgspec.Struct, frozen=True):
     """The series that a request comes to, by the tables and the collection's state when it was read.
@@ -134,4 +137,6 @@ def _publish_when_due(command: PublishWhenDue, state: Collection) -> list[Event]
 def _published(state: Collection, collection_id: UUID, publish_date: str, series: events.ChosenSeries | None) -> Event:
     assert state.project_id is not None, "a collection is created in a project"
     assert state.user_id is not None, "a collection is created by a user"
-    return events.CollectionPublished(collection_id, state.project_id, state.user_id, publish_date, series)
+    return events.CollectionPublished(
+        collection_id, state.project_id, state.user_id, publish_date, series, FIRST_REVISION
+    )

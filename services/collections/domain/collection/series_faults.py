@@ -6,10 +6,10 @@ The rules: one artwork is one token, and `editions` is the number of tokens; a t
 import ipaddress
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from decimal import Decimal
 from urllib.parse import urlsplit
 
 from services.collections.domain.artwork.tokens import Token
+from services.collections.domain.collection.royalties import chain_warnings, receiver_warnings
 from services.collections.domain.collection.state import Collection
 from shared.contracts.collections import ChosenSeries
 from shared.contracts.problem import Detail
@@ -60,8 +60,9 @@ def is_private_host(url: str) -> bool:
 def _fields_warnings(state: Collection) -> Iterator[Detail]:
     if not state.fields.description.strip():
         yield Detail("/description", "is empty: marketplaces show it with the collection and each token")
-    if state.receivers and sum(Decimal(receiver.value) for receiver in state.receivers) == 100:
-        yield Detail("/receivers", "sum to 100 %: nothing of a sale is left for its seller")
+    yield from receiver_warnings(state)
+    if state.fields.blockchain is not None:
+        yield from chain_warnings(state.fields.blockchain, state)
 
 
 def _token_warnings(tokens: Sequence[Token]) -> Iterator[Detail]:

@@ -11,6 +11,7 @@ import msgspec
 from services.collections.domain.collection import components
 from services.collections.domain.collection.component_set import ComponentSet
 from services.collections.domain.collection.fields import Fields
+from services.collections.domain.collection.receivers import with_purposes
 from services.collections.domain.collection.revision import first_fields, revised_fields
 from shared.contracts import collections as events
 from shared.contracts.event import Event
@@ -49,6 +50,7 @@ class Collection(msgspec.Struct, frozen=True):
     """Every component that this collection ever had, so that a step that is put back keeps its component."""
     preview: Preview = Preview()
     receivers: list[events.SalesReceiver] = msgspec.field(default_factory=list)
+    royalty_receiver: str | None = None
     forked_from: UUID | None = None
     custody: Custody | None = None
     series: events.ChosenSeries | None = None
@@ -57,6 +59,8 @@ class Collection(msgspec.Struct, frozen=True):
     scheduled_series: events.ChosenSeries | None = None
     """What is sold from `scheduled_for` on; None if an early release scheduled it."""
     publish_date: str | None = None
+    revision: int | None = None
+    """Of what is public; None for a draft, and for a collection that an early release published."""
 
     @property
     def chosen_series(self) -> events.ChosenSeries | None:
@@ -89,14 +93,14 @@ def _changes(state: Collection, event: Event) -> dict[str, Any]:
             all_components = state.components.including(components.step_ids(event.data))
             changes = {"data": event.data, "components": all_components}
         case events.ReceiversSet():
-            changes = {"receivers": event.receivers}
+            changes = {"receivers": event.receivers, "royalty_receiver": event.royalty_receiver}
         case (
             events.SeriesChosen()
             | events.PublicationScheduled()
             | events.PublicationCalledOff()
             | events.CollectionPublished()
         ):
-            changes = _publication_changes(event)
+            changes = _publication_changes(state, event)
         case events.CollectionArchived() | events.CollectionRestored():
             changes = {"archived": isinstance(event, events.CollectionArchived)}
         case events.CustodyTaken():
@@ -109,6 +113,7 @@ def _changes(state: Collection, event: Event) -> dict[str, Any]:
 
 
 def _publication_changes(
+    state: Collection,
     event: events.SeriesChosen | events.PublicationScheduled | events.PublicationCalledOff | events.CollectionPublished,
 ) -> dict[str, Any]:
     match event:
@@ -125,6 +130,8 @@ def _publication_changes(
                 "series": event.series,
                 "scheduled_for": None,
                 "scheduled_series": None,
+                "revision": event.revision,
+                "receivers": state.receivers if event.revision is None else with_purposes(state.receivers),
             }
 
 
