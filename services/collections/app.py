@@ -27,6 +27,7 @@ from services.collections.queries.token_list import TokenListQueries
 from services.collections.routes import ROUTES
 from services.collections.routes.answers import provide_change
 from services.collections.scheduler import Scheduler
+from services.collections.tables.workflows import KnownWorkflows
 from shared.contracts.collections import EVENTS, UPCASTERS
 from shared.runtime import Parts, Runtime, ServiceDefinition
 
@@ -48,10 +49,11 @@ async def build(runtime: Runtime) -> Parts:
     token_queries = TokenQueries(store)
     metadata_queries = MetadataQueries(store, token_queries, public_url)
     series_queries = SeriesQueries(store, token_queries, runtime.history)
+    workflows = KnownWorkflows(store)
     package_handlers = PackageHandlers(store, metadata_queries, token_queries, asset_queries)
     return Parts(
         route_handlers=ROUTES,
-        consumers=consumers(ArtworkHandlers(store), package_handlers),
+        consumers=consumers(ArtworkHandlers(store), package_handlers, workflows),
         background=[Scheduler(store, runtime.clock).run],
         dependencies={
             "handlers": handlers,
@@ -64,7 +66,7 @@ async def build(runtime: Runtime) -> Parts:
             "metadata_queries": metadata_queries,
             "token_list_queries": TokenListQueries(metadata_queries, token_queries),
             "publication_queries": PublicationQueries(
-                store, series_queries, token_queries, metadata_queries, public_url
+                store, series_queries, token_queries, metadata_queries, workflows, public_url
             ),
             "runtime": runtime,
         },

@@ -1,10 +1,19 @@
-"""Turns events of other services into commands: on component assets, series, artworks and packages."""
+"""Turns events of other services into commands: on component assets, series, artworks and packages.
+
+And notes the workflows of generation in a table.
+"""
 
 from services.collections.domain import component_asset, series
 from services.collections.domain.artwork.commands import CompleteArtwork
 from services.collections.handlers.artwork import ArtworkHandlers
 from services.collections.handlers.package import PackageHandlers
-from shared.contracts.consumers import COLLECTIONS_ARTWORKS, COLLECTIONS_ASSETS, COLLECTIONS_PACKAGES
+from services.collections.tables.workflows import KnownWorkflows
+from shared.contracts.consumers import (
+    COLLECTIONS_ARTWORKS,
+    COLLECTIONS_ASSETS,
+    COLLECTIONS_PACKAGES,
+    COLLECTIONS_WORKFLOWS,
+)
 from shared.contracts.generation import (
     GenerationCompleted,
     GenerationStarted,
@@ -17,13 +26,16 @@ from shared.contracts.generation import (
     JobRequested,
     JobResumed,
     JobResumeRejected,
+    WorkflowRegistered,
 )
 from shared.contracts.storage import AssetDescribed, AssetStored, PackageFailed, PackageStored
 from shared.eventstore import RecordedEvent
 from shared.messaging import Consumer
 
 
-def consumers(handlers: ArtworkHandlers, package_handlers: PackageHandlers) -> list[Consumer]:
+def consumers(
+    handlers: ArtworkHandlers, package_handlers: PackageHandlers, workflows: KnownWorkflows
+) -> list[Consumer]:
     async def on_asset(recorded: RecordedEvent) -> None:
         context = recorded.context.caused(recorded.event_id, COLLECTIONS_ASSETS.name)
         await handlers.record_asset(recorded.stream_id, asset_command(recorded), context)
@@ -39,6 +51,10 @@ def consumers(handlers: ArtworkHandlers, package_handlers: PackageHandlers) -> l
             case _:
                 await handlers.record_series(recorded.stream_id, series_command(recorded), context)
 
+    async def on_workflow(recorded: RecordedEvent) -> None:
+        assert isinstance(recorded.event, WorkflowRegistered), recorded.type
+        await workflows.note(recorded.event, recorded.recorded_at)
+
     async def on_package(recorded: RecordedEvent) -> None:
         assert isinstance(recorded.event, PackageStored | PackageFailed), recorded.type
         context = recorded.context.caused(recorded.event_id, COLLECTIONS_PACKAGES.name)
@@ -47,6 +63,7 @@ def consumers(handlers: ArtworkHandlers, package_handlers: PackageHandlers) -> l
     return [
         Consumer.of(COLLECTIONS_ASSETS, on_asset),
         Consumer.of(COLLECTIONS_ARTWORKS, on_artwork),
+        Consumer.of(COLLECTIONS_WORKFLOWS, on_workflow),
         Consumer.of(COLLECTIONS_PACKAGES, on_package),
     ]
 

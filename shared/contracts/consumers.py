@@ -33,6 +33,7 @@ from shared.contracts.generation import (
     JobRequested,
     JobResumed,
     JobResumeRejected,
+    WorkflowRegistered,
 )
 from shared.contracts.storage import AssetDescribed, AssetStored, PackageFailed, PackageStored
 
@@ -68,6 +69,7 @@ COLLECTIONS_ARTWORKS = ConsumerDeclaration(
         GenerationCompleted,
     ),
 )
+COLLECTIONS_WORKFLOWS = ConsumerDeclaration("collections-workflows-v1", "generation", (WorkflowRegistered,))
 COLLECTIONS_PACKAGES = ConsumerDeclaration("collections-packages-v1", "storage", (PackageStored, PackageFailed))
 
 CREDITS_JOBS = ConsumerDeclaration(
@@ -109,7 +111,7 @@ STORAGE_COLLECTIONS = ConsumerDeclaration(
 )
 
 CONSUMERS: dict[str, tuple[ConsumerDeclaration, ...]] = {
-    "collections": (COLLECTIONS_ASSETS, COLLECTIONS_ARTWORKS, COLLECTIONS_PACKAGES),
+    "collections": (COLLECTIONS_ASSETS, COLLECTIONS_ARTWORKS, COLLECTIONS_WORKFLOWS, COLLECTIONS_PACKAGES),
     "credits": (CREDITS_JOBS,),
     "generation": (GENERATION_COLLECTIONS, GENERATION_HOLDS, GENERATION_FILES),
     "storage": (STORAGE_GENERATIONS, STORAGE_PACKAGES, STORAGE_COLLECTIONS),

@@ -19,9 +19,11 @@ from services.collections.domain.collection.royalties import chain_warnings
 from services.collections.domain.collection.selection import Choice, FinishedJob
 from services.collections.domain.collection.series_faults import warnings
 from services.collections.domain.collection.state import Collection, owned, refuse_archived
+from services.collections.domain.collection.workflow_faults import workflow_faults
 from services.collections.queries.metadata import MetadataQueries
 from services.collections.queries.series import SeriesQueries
 from services.collections.queries.token import TokenQueries
+from services.collections.tables.workflows import KnownWorkflows
 from services.collections.views.collection import CollectionView
 from services.collections.views.publication import ChainCheck, PublicationView, PublishCheck
 from services.collections.views.series import ChosenSeriesView, series_view
@@ -35,6 +37,7 @@ class PublicationQueries:
     series_queries: SeriesQueries
     token_queries: TokenQueries
     metadata_queries: MetadataQueries
+    workflows: KnownWorkflows
     public_url: str
 
     async def check(
@@ -44,7 +47,7 @@ class PublicationQueries:
         state = (await self.store.load(COLLECTION, collection_id)).state
         owned(state, user_id)
         refuse_archived(state)
-        resolution, tokens = await self.series_queries.resolve(state, choice)
+        resolution, tokens = await self._resolve(state, choice)
         all_faults = [*date_faults(publish_date), *publication_faults(state, resolution)]
         offer, series = self.metadata_queries.offer(state, collection_id), resolution.series
         token = tokens[0] if tokens else _sample(state)
@@ -66,8 +69,17 @@ class PublicationQueries:
         owned(state, user_id)
         if state.status == "published" or state.archived:
             return None
-        resolution, _ = await self.series_queries.resolve(state, choice)
+        resolution, _ = await self._resolve(state, choice)
         return resolution
+
+    async def _resolve(self, state: Collection, choice: Choice) -> tuple[Resolution, list[Token]]:
+        """As `SeriesQueries.resolve`, with the workflows that are known."""
+        resolution, tokens = await self.series_queries.resolve(state, choice)
+        workflows = await self.workflows.required()
+        if any(workflow_faults(state.data, workflows)):  # an event that makes it valid may be on the way
+            await self.series_queries.refuse_while_behind()
+            workflows = await self.workflows.required()
+        return msgspec.structs.replace(resolution, workflows=workflows), tokens
 
     async def job(self, user_id: UUID, collection_id: UUID, choice: Choice) -> FinishedJob:
         """The finished job of a choice. Raises NOT_FOUND, and as `SeriesQueries.finished_job`."""

@@ -110,7 +110,7 @@ class SeriesQueries:
 
         job = await self._wait_for(look, UNKNOWN_SECONDS)
         if job is None:
-            await self._refuse_while_behind()
+            await self.refuse_while_behind()
             rows = await self._rows(SELECT_JOB, state.collection_id, job_id)
             job = await self._wait_for(look, WAIT_SECONDS if rows and rows[0][1] is None else 0)
         if job is not None:
@@ -126,7 +126,7 @@ class SeriesQueries:
 
         jobs = await self._wait_for(look, UNKNOWN_SECONDS)
         if jobs is None:
-            await self._refuse_while_behind()
+            await self.refuse_while_behind()
             message = "has no id of a finished generation of this collection"
             raise invalid(f"The list of generations {message}", Detail("/generations", message))
         if len(jobs) > 1:
@@ -135,7 +135,7 @@ class SeriesQueries:
         return jobs[0]
 
     async def _only_job(self, state: Collection) -> UUID:
-        await self._refuse_while_behind()
+        await self.refuse_while_behind()
 
         async def look() -> list[JobOfCollection] | None:
             jobs = await self._jobs(state)
@@ -158,7 +158,8 @@ class SeriesQueries:
         jobs = await self._rows(SELECT_JOBS, collection_id, state.user_id, rows, collection_id, rows)
         return [JobOfCollection(*job) for job in jobs]
 
-    async def _refuse_while_behind(self) -> None:
+    async def refuse_while_behind(self) -> None:
+        """Raises UNAVAILABLE unless all events that generation has published by now have arrived."""
         if (behind := await self.history.first_behind({GENERATION}, WAIT_SECONDS)) is not None:
             raise not_yet_handled(behind)
 

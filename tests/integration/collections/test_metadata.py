@@ -7,7 +7,6 @@ import pytest
 import pytest_asyncio
 
 from services.collections.app import SERVICE
-from shared.contracts import generation
 from shared.contracts.generation import (
     PREVIEW_JOB_TYPE,
     GenerationCompleted,
@@ -29,12 +28,6 @@ from tests.support.publishing import Publisher, publisher
 EVM = "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed"
 TEZOS = "tz1VSUr8wwNhLAzempoch5d6hLRiTh8Cjcjb"
 CID = "bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy"
-
-
-@pytest_asyncio.fixture
-async def engine(databases: Callable[..., str], nats_url: str) -> AsyncIterator[Publisher]:
-    async with publisher("generation", generation.EVENTS, databases(), nats_url) as started:
-        yield started
 
 
 @pytest_asyncio.fixture

@@ -1,38 +1,23 @@
 """Which artworks are sold over HTTP: chosen by the request or the draft, never guessed, and frozen by publishing."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-import pytest_asyncio
 
 from services.collections.queries import series as series_queries
-from shared.contracts import generation
 from shared.contracts.collections import CollectionPublished, SeriesBegun
 from shared.contracts.generation import (
-    JobCancelled,
     JobCompleted,
-    JobExpired,
-    JobFailed,
-    JobRejected,
-    JobResumed,
-    JobResumeRejected,
 )
 from shared.eventstore import Context, StreamAppend
 from tests.integration.collections.test_metadata import run_job, until_finished
 from tests.support.apps.client import ALICE, BOB
 from tests.support.apps.collections import SELLABLE, Api, two_steps
 from tests.support.patience import eventually
-from tests.support.publishing import Publisher, publisher
-
-
-@pytest_asyncio.fixture
-async def engine(databases: Callable[..., str], nats_url: str) -> AsyncIterator[Publisher]:
-    async with publisher("generation", generation.EVENTS, databases(), nats_url) as started:
-        yield started
+from tests.support.publishing import Publisher
 
 
 async def draft(api: Api, **fields: Any) -> tuple[Any, str]:
@@ -102,44 +87,6 @@ async def test_a_job_that_still_runs_may_be_the_one_that_is_meant(
     await until_known(api, await run_job(engine, collection, [None], 100, ended=False))
     refused = await api.post(f"{path}/publish")
     assert refused.refusal == (400, "VALIDATION_FAILED", ["/job_id"] * 3)
-
-
-async def test_a_job_that_ended_without_artworks_is_not_meant_until_it_is_resumed(
-    api: Api, engine: Publisher, monkeypatch: pytest.MonkeyPatch
-):
-    """Named, it is refused with how it ended; it is not waited for."""
-    monkeypatch.setattr(series_queries, "WAIT_SECONDS", 0.3)
-    collection, path = await draft(api)
-    job, _ = await api.make_artworks(collection)
-    trials = [await run_job(engine, collection, [None], number, ended=False) for number in (100, 200, 300, 400)]
-    for trial in trials:
-        await until_known(api, trial)
-    failed, cancelled, expired, rejected = trials
-    await engine.publish(failed, JobFailed(failed, ALICE, "no worker"))
-    await engine.publish(cancelled, JobCancelled(cancelled, ALICE, 1, 0, 1, 0))
-    await engine.publish(expired, JobExpired(expired, ALICE, "it waited", 0, 1, 0, 1))
-    await engine.publish(rejected, JobRejected(rejected, "INSUFFICIENT_CREDITS", "no credits"))
-
-    async def checked() -> Any:
-        answer = (await api.post(f"{path}/publish", {"dry_run": True})).data
-        return answer if answer["valid"] else None
-
-    assert (await eventually(checked, "the jobs to have ended"))["series"]["job_id"] == str(job)
-    refused = await api.post(f"{path}/publish", {"job_id": str(cancelled)})
-    assert refused.refusal == (400, "VALIDATION_FAILED", ["/job_id"] * 2)
-    assert "ended without a finished series (cancelled)" in refused.body["details"][0]["message"]
-    await engine.publish(cancelled, JobResumed(cancelled, ALICE, 1, "start", [], 1))
-
-    async def ambiguous() -> Any:
-        answer = (await api.post(f"{path}/publish", {"dry_run": True})).data
-        return answer if not answer["valid"] else None
-
-    faults = (await eventually(ambiguous, "the resumed job to be known"))["faults"]
-    assert [str(cancelled) in fault["message"] for fault in faults] == [False, True, False]
-    await engine.publish(
-        cancelled, JobResumeRejected(cancelled, ALICE, 1, "INSUFFICIENT_CREDITS", "no credits", "cancelled", [], 1)
-    )
-    await eventually(checked, "the resume to be rejected")
 
 
 async def test_generations_of_several_jobs_are_no_series(api: Api):

@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from uuid import UUID
 
+import msgspec
 import pytest
 
 from services.collections.domain.collection import state as collection
@@ -16,6 +17,7 @@ from services.collections.domain.collection.publishing import (
 )
 from services.collections.domain.collection.selection import Choice
 from shared.contracts import collections as events
+from shared.contracts.workflow_forms import RequiredField
 from tests.unit.collections.specification import (
     ALICE,
     BOB,
@@ -54,6 +56,32 @@ def test_an_incomplete_draft_is_not_published_nor_scheduled():
         given(collection, *history).when(publish(ALICE, NOON, date)).then_refused(
             "VALIDATION_FAILED", "/title", "/data/steps", "/editions", "/price", "/blockchain"
         )
+
+
+def test_a_step_that_could_not_run_is_not_published():
+    """Of an unknown workflow, or without a field that its workflow requires."""
+    data = {
+        "version": "v2",
+        "steps": [
+            {"id": 1, "nodeName": "sketch", "nodePayload": {"prompt": "", "a/b": "set"}},
+            {"id": 2, "nodeName": "skecth"},
+            {"id": 3, "nodeName": "sketch", "nodePayload": {"prompt": {"$ref": 1}, "a/b": None}},
+            {"id": 4, "nodeName": "frame"},
+        ],
+    }
+    draft = created(data, ids=(11, 12, 13, 14), **SELLABLE)
+    required = {"sketch": [RequiredField("prompt", "Prompt"), RequiredField("a/b")], "frame": []}
+    for date in (None, LATER):
+        resolution = msgspec.structs.replace(RESOLUTION, workflows=required)
+        command = PublishCollection(ALICE, NOON, date, CHOSEN, resolution)
+        given(collection, *draft).when(command).then_refused(
+            "VALIDATION_FAILED",
+            "/data/steps/0/nodePayload/prompt",
+            "/data/steps/1/nodeName",
+            "/data/steps/2/nodePayload/a~1b",
+        )
+    command = PublishCollection(ALICE, NOON, None, CHOSEN, RESOLUTION)
+    given(collection, *draft).when(command).then(PUBLISHED)  # while no workflow is known
 
 
 def test_publishing_is_refused_to_other_users_and_for_archived_collections():

@@ -17,6 +17,7 @@ from services.generation.domain.workflow.trial import values_to_try
 from shared.contracts.generation import GenerationStarted, StepQuote
 from shared.contracts.generation_input import read
 from shared.contracts.problem import Problem
+from shared.contracts.workflow_forms import RequiredField, required_fields
 from tests.unit.generation.builders import COLLECTION, DEFINITIONS, GID, JOB, USER, data, pick, step
 from tests.unit.generation.test_workflow_types import folder
 
@@ -33,6 +34,27 @@ def refusal(document, definitions=LIBRARY, available=None, **request):
     with pytest.raises(Problem) as refused:
         plan(document, definitions, available, **request)
     return refused.value.code, {detail.pointer: detail.message for detail in refused.value.details}
+
+
+@pytest.mark.parametrize("name", LIBRARY)
+def test_other_services_know_the_same_required_fields(name: str):
+    required = [field.id for field in LIBRARY[name].fields if field.must_be_set]
+    assert [field.id for field in required_fields(folder(name))] == required
+
+
+def test_required_fields_are_read_from_each_form_of_a_definition():
+    main = [{"id": "a", "is_required": True}, {"id": "b", "required": True, "defualt": 1}]
+    assert required_fields({"form": {"config": {}, "main": main}}) == [RequiredField("a")]
+    types = {"x": {"required": True, "label": "X"}, "y": {"required": True, "default": 0}}
+    assert required_fields({"dynamic": {"variable_types": types}}) == [RequiredField("x", "X")]
+
+
+@pytest.mark.parametrize(
+    "definition",
+    [{}, {"form": []}, {"form": {"fields": 5}}, {"form": {"fields": [{"id": 5}]}}, {"dynamic": {"variable_types": 5}}],
+)
+def test_a_form_that_can_not_be_read_requires_nothing(definition):
+    assert required_fields(definition) == []
 
 
 def test_all_faults_are_told_at_once():

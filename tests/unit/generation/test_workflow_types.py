@@ -7,12 +7,13 @@ import pytest
 
 from services.generation.domain.payload.substitution import needs, resolve
 from services.generation.domain.workflow.folder import definition_of, is_workflow_folder
-from services.generation.domain.workflow.form_file import fields_of, form_faults, max_generations, read_fields
+from services.generation.domain.workflow.form_file import form_faults, max_generations, read_fields
 from services.generation.domain.workflow.paths import BadPath, parse_path, set_at
 from services.generation.domain.workflow.template import Model, build
 from services.generation.domain.workflow.types import read_template, type_of
 from services.generation.domain.workflow.types.dynamic_json import form_of
 from shared.contracts.problem import Problem
+from shared.contracts.workflow_forms import fields_of
 from tests.unit.generation.builders import text
 
 LIBRARY = Path(__file__).parents[2] / "fixtures" / "component_library"

@@ -10,6 +10,7 @@ from services.collections.domain.collection.publication_faults import faults
 from services.collections.domain.collection.selection import Choice, contradicts
 from services.collections.domain.collection.series_faults import edition_faults
 from services.collections.domain.collection.state import Collection, owned, refuse_archived
+from services.collections.domain.collection.workflow_faults import RequiredFields, workflow_faults
 from shared.contracts import collections as events
 from shared.contracts.event import Event
 from shared.contracts.problem import Detail, Problem, invalid
@@ -29,6 +30,8 @@ class Resolution(msgspec.Struct, frozen=True):
     faults: list[Detail] = []
     basis: events.ChosenSeries | None = None
     """The `chosen_series` of the collection at that time."""
+    workflows: RequiredFields = {}
+    """The workflows that generation has told of; a step of another one can't be published."""
 
 
 class PublishCollection(msgspec.Struct, frozen=True):
@@ -98,7 +101,7 @@ def time_text(time: datetime) -> str:
 
 def publication_faults(state: Collection, resolution: Resolution) -> list[Detail]:
     """All that keeps a collection from being published with a series; empty if it can be."""
-    all_faults = [*faults(state), *resolution.faults]
+    all_faults = [*faults(state), *workflow_faults(state.data, resolution.workflows), *resolution.faults]
     return all_faults if resolution.series is None else [*all_faults, *edition_faults(state, resolution.series)]
 
 

@@ -11,11 +11,12 @@ import msgspec
 
 from services.generation.domain.workflow.cost import Cost, CostFunctions, InvalidCost, constant_cost
 from services.generation.domain.workflow.form import Constraints, Field
-from services.generation.domain.workflow.form_file import fields_of, form_faults, max_generations, read_fields
+from services.generation.domain.workflow.form_file import form_faults, max_generations, read_fields
 from services.generation.domain.workflow.template import Template
 from services.generation.domain.workflow.types import WorkflowType, form_in, read_template, type_of
 from services.generation.domain.workflow.types.direct_job import priority_of
 from shared.contracts.problem import Detail, Problem, invalid
+from shared.contracts.workflow_forms import fields_of
 
 MAX_FAULTS = 100
 """Faults of a definition in one answer."""

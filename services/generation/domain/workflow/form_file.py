@@ -3,21 +3,10 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from shared.contracts.pointers import escape_token
 from shared.contracts.problem import Detail
+from shared.contracts.workflow_forms import fields_of
 
 LIMITS = ("min", "max", "step", "maxLength")
-
-
-def fields_of(form: Any) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Each field with its pointer; they are in `fields`, or in the older form in groups such as `main`."""
-    if not isinstance(form, Mapping):
-        return
-    groups = ["fields"] if "fields" in form else [name for name in form if name != "config"]
-    for group in groups:
-        for index, field in enumerate(form[group] if isinstance(form[group], list) else ()):
-            if isinstance(field, Mapping):
-                yield f"/form/{escape_token(group)}/{index}", field
 
 
 def form_faults(form: Any) -> Iterator[Detail]:

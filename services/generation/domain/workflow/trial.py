@@ -6,9 +6,9 @@ from typing import Any
 from services.generation.domain.workflow.cost import InvalidCost, step_cost
 from services.generation.domain.workflow.definition import Definition
 from services.generation.domain.workflow.form import Field, value_fault
-from services.generation.domain.workflow.form_file import fields_of
 from services.generation.domain.workflow.types import form_in
 from shared.contracts.problem import Detail
+from shared.contracts.workflow_forms import fields_of
 
 
 def values_to_try(definition: Definition, document: Mapping[str, Any]) -> dict[str, Any]:
