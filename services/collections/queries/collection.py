@@ -8,13 +8,12 @@ from datetime import datetime
 from operator import attrgetter
 from uuid import UUID
 
-import msgspec
-
 from services.collections.deciders import COLLECTION, PROJECT
 from services.collections.domain.collection.state import Collection
 from services.collections.domain.project import NOTHING, Project, owned
-from services.collections.views.collection import CollectionSummary, CollectionView, collection_view
+from services.collections.views.collection import CollectionView, collection_view
 from services.collections.views.history import HistoryEntry, history_entry
+from services.collections.views.public import PublicCollection, public_collection
 from shared.contracts.problem import not_found
 from shared.eventstore import EventStore, Handled, Loaded
 from shared.http import Page, cursor_number, next_cursor
@@ -47,15 +46,15 @@ class Queries:
         assert loaded.state.project_id is not None, "a collection is created in a project"
         return await self.store.load(PROJECT, loaded.state.project_id)
 
-    async def collection_for(self, reader: UUID, collection_id: UUID) -> CollectionView:
-        """A collection as `reader` may see it: in full for its owner, without `data` for others if it is public.
+    async def collection_for(self, reader: UUID, collection_id: UUID) -> CollectionView | PublicCollection:
+        """A collection as `reader` may see it: in full for its owner, and for others if it is public.
 
         Raises NOT_FOUND otherwise.
         """
         collection = await self.collection(collection_id)
-        if collection is None or (collection.user_id != reader and not _is_public(collection)):
-            raise not_found("The collection")
-        return collection if collection.user_id == reader else msgspec.structs.replace(collection, data=None)
+        if collection is not None and collection.user_id == reader:
+            return collection
+        return _public(collection)
 
     async def collection_as_of(self, user_id: UUID, collection_id: UUID, as_of: int | datetime) -> CollectionView:
         """The user's collection at a past version or time. Raises NOT_FOUND, also for a time before it existed."""
@@ -80,12 +79,9 @@ class Queries:
             raise not_found("The collection")
         return collection
 
-    async def public_collection(self, collection_id: UUID) -> CollectionView:
-        """A collection that is published or has an open preview, without `data`. Raises NOT_FOUND otherwise."""
-        collection = await self.collection(collection_id)
-        if collection is None or not _is_public(collection):
-            raise not_found("The collection")
-        return msgspec.structs.replace(collection, data=None)
+    async def public_collection(self, collection_id: UUID) -> PublicCollection:
+        """A collection that is published or has an open preview. Raises NOT_FOUND otherwise."""
+        return _public(await self.collection(collection_id))
 
     async def current_collection(self, user_id: UUID, project_id: UUID) -> CollectionView:
         """The current collection of the user's project. Raises NOT_FOUND, also if none is chosen."""
@@ -93,7 +89,7 @@ class Queries:
         owned(project, user_id)
         if project.current_collection_id is None:
             raise not_found("A current collection of this project")
-        return await self.collection_for(user_id, project.current_collection_id)
+        return await self.owned_collection(user_id, project.current_collection_id)
 
 
 def _view(loaded: Loaded[Collection], project: Loaded[Project]) -> CollectionView:
@@ -109,5 +105,12 @@ def _view(loaded: Loaded[Collection], project: Loaded[Project]) -> CollectionVie
     )
 
 
-def _is_public(collection: CollectionSummary) -> bool:
-    return (collection.status == "published" or collection.preview.enabled) and not collection.archived
+def _public(collection: CollectionView | None) -> PublicCollection:
+    """Raises NOT_FOUND for one that is not public."""
+    if (
+        collection is None
+        or collection.archived
+        or not (collection.status == "published" or collection.preview.enabled)
+    ):
+        raise not_found("The collection")
+    return public_collection(collection)

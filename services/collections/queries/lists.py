@@ -12,6 +12,7 @@ from services.collections.projections.projects import ProjectRow
 from services.collections.views.collection import CollectionSummary, collection_summary
 from services.collections.views.feed import FeedItem, FeedRow, feed_item
 from services.collections.views.project import ProjectView, project_view
+from services.collections.views.public import PublicCollection, public_collection
 from shared.eventstore import EventStore
 from shared.http import Page, decode_cursor, next_cursor
 
@@ -112,15 +113,15 @@ class ListQueries:
 
     async def published_collections(
         self, limit: int, cursor: str | None, blockchain: str | None = None
-    ) -> Page[CollectionSummary]:
+    ) -> Page[PublicCollection]:
         """Published collections of all users, on one chain or on all, last published first."""
         start = decode_cursor(cursor, TimeCursor) if cursor else LAST
         if blockchain is None:
             rows = await self._rows(SELECT_PUBLISHED, *start, limit + 1)
         else:
             rows = await self._rows(SELECT_PUBLISHED_ON_CHAIN, blockchain, *start, limit + 1)
-        summaries = [collection_summary(row) for row in rows[:limit]]
-        return Page(summaries, next_cursor(rows, limit, _cursor_by_publish_date))
+        collections = [public_collection(collection_summary(row)) for row in rows[:limit]]
+        return Page(collections, next_cursor(rows, limit, _cursor_by_publish_date))
 
     async def feed(self, limit: int, cursor: str | None) -> Page[FeedItem]:
         """Collections with an open preview, newest first."""

@@ -14,6 +14,7 @@ from services.collections.queries.collection import Queries
 from services.collections.settings import CollectionsSettings
 from services.collections.views.collection import CollectionView
 from services.collections.views.project import ProjectView, project_view_of_state
+from services.collections.views.public import PublicCollection
 from shared.contracts.event import Event
 from shared.contracts.problem import Detail, Problem
 from shared.eventstore import Context, Handled
@@ -86,12 +87,14 @@ def project_answer(handled: Handled[Project]) -> Envelope[ProjectView]:
     return Envelope(project_view_of_state(handled.state, handled.began_at))
 
 
-def variant_of(view: CollectionView) -> str:
+def variant_of(view: CollectionView | PublicCollection) -> str:
     """Distinguishes the representations of one version, for the ETag.
 
-    They differ in whether `data` is included, and whether the collection is the project's current one.
+    They differ in whether its owner reads it, and whether the collection is the project's current one.
     """
-    return "public" if view.data is None else "current" if view.is_current else ""
+    if isinstance(view, PublicCollection):
+        return "public"
+    return "current" if view.is_current else ""
 
 
 async def collection_answer(

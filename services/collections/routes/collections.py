@@ -4,7 +4,6 @@ from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
-import msgspec
 from litestar import Response, get
 from litestar.di import NamedDependency
 from litestar.params import QueryParameter
@@ -16,9 +15,10 @@ from services.collections.queries.package import PackageQueries
 from services.collections.routes import examples, package_examples
 from services.collections.routes.answers import ANYONE, variant_of
 from services.collections.routes.documentation import documented
-from services.collections.views.collection import CollectionSummary, CollectionView, PublicCollectionView
+from services.collections.views.collection import CollectionView
 from services.collections.views.feed import FeedItem
 from services.collections.views.history import HistoryEntry
+from services.collections.views.public import PublicCollection, PublicCollectionView, with_packages
 from shared.contracts.problem import Detail, invalid
 from shared.http import ApiRequest, Cursor, Envelope, FromPath, Limit, Page, User, versioned
 from shared.http.positions import WITHOUT_TABLES
@@ -33,14 +33,14 @@ OnChain = Annotated[Chain | None, QueryParameter(description="Only those on this
     summary="Published collections",
     opt=ANYONE,
     security=[{}],
-    operation_class=documented(response=examples.page(examples.PUBLISHED_SUMMARY)),
+    operation_class=documented(response=examples.page(examples.PUBLIC)),
 )
 async def list_published_collections(
     list_queries: NamedDependency[ListQueries],
     blockchain: OnChain = None,
     limit: Limit = 20,
     cursor: Cursor = None,
-) -> Page[CollectionSummary]:
+) -> Page[PublicCollection]:
     """Published collections of all users, last published first; with `blockchain`, those on that chain."""
     return await list_queries.published_collections(limit, cursor, blockchain)
 
@@ -57,8 +57,9 @@ async def get_collection(
     queries: NamedDependency[Queries],
     request: ApiRequest,
     as_of: AsOf = None,
-) -> Response[Envelope[CollectionView] | None]:
-    """Your own in full, with `as_of` at a past version or time; another user's if it is public, without its `data`."""
+) -> Response[Envelope[CollectionView] | Envelope[PublicCollection] | None]:
+    """Your own in full, with `as_of` at a past version or time; another user's if it is public, as anybody sees it."""
+    collection: CollectionView | PublicCollection
     if as_of is None:
         collection = await queries.collection_for(principal.user_id, collection_id)
     else:
@@ -88,7 +89,7 @@ async def get_history(
     summary="A published collection",
     opt=ANYONE | WITHOUT_TABLES,
     security=[{}],
-    operation_class=documented(response=examples.data(package_examples.PUBLIC)),
+    operation_class=documented(response=examples.data(package_examples.PUBLISHED)),
 )
 async def get_public_collection(
     collection_id: FromPath[UUID],
@@ -96,14 +97,14 @@ async def get_public_collection(
     package_queries: NamedDependency[PackageQueries],
     request: ApiRequest,
 ) -> Response[Envelope[PublicCollectionView] | None]:
-    """A collection that is published or has an open preview, without its `data`. Needs no token.
+    """A collection that is published or has an open preview. Needs no token.
 
     `packages` lists the published packages, the newest first: their root CIDs and provenance hashes. Whatever is
     changed later, those of earlier packages stay listed.
     """
     collection = await queries.public_collection(collection_id)
     packages = await package_queries.published(collection_id)
-    view = PublicCollectionView(**msgspec.structs.asdict(collection), packages=packages)
+    view = with_packages(collection, packages)
     variant = f"{variant_of(collection)}-{packages[0].root}" if packages else variant_of(collection)
     return versioned(request, Envelope(view), collection.version, variant)
 

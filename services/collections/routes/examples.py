@@ -6,6 +6,7 @@
 from typing import Any
 
 from services.collections.domain.collection.variable_table import table_of
+from services.collections.views.public import PublicCollection
 
 PROJECT_ID = "9d3c1f1e-5a0b-5c58-8a55-3a4a1f6de001"
 COLLECTION_ID = "3f1c2d4e-7b8a-5e6f-9a0b-1c2d3e4f5a6b"
@@ -98,6 +99,7 @@ SUMMARY = FIELDS | {
 }
 DRAFT = SUMMARY | {"data": ADOPTED}
 PUBLISHED_SUMMARY = SUMMARY | {"status": "published", "publish_date": "2026-11-23T12:00:00Z", "version": 4}
+PUBLIC = {name: PUBLISHED_SUMMARY.get(name) for name in PublicCollection.__struct_fields__}
 PUBLISHED = PUBLISHED_SUMMARY | {"data": ADOPTED}
 TOKEN = {"token": 1, "gid": GID, "hash": "dawn", "image": ARTWORK, "file": ARTWORK, "mime_type": "image/png"}
 SERIES = {"job_id": JOB_ID, "generations": [GID]}

@@ -8,7 +8,7 @@ from services.collections.routes.examples import (
     COLLECTION_METADATA,
     GID,
     JOB_ID,
-    PUBLISHED_SUMMARY,
+    PUBLIC,
     TOKEN_METADATA,
     USER_ID,
 )
@@ -72,7 +72,6 @@ STORED = REQUESTED | {
     "provenance": {"hash": _PLAN.provenance, "algorithm": PROVENANCE},
     "manifest": manifest(_CONTENTS),
 }
-PUBLIC = PUBLISHED_SUMMARY | {
-    "data": None,
+PUBLISHED = PUBLIC | {
     "packages": [{name: STORED[name] for name in ("root", "provenance", "job_id", "chains", "size")}],
 }

@@ -10,7 +10,6 @@ import msgspec
 from services.collections.domain.collection.receivers import with_purposes
 from services.collections.domain.collection.state import Collection
 from services.collections.projections.collections import CollectionRow, ListedCollection
-from services.collections.views.package import PublishedPackageView
 from shared.contracts.collections import Payer, Purpose, SalesReceiver
 
 
@@ -52,15 +51,9 @@ class CollectionSummary(ListedCollection, frozen=True, kw_only=True):
 
 
 class CollectionView(CollectionSummary, frozen=True, kw_only=True):
-    """A collection in full. `data` is its GenerationInput; null for readers other than its owner."""
+    """A collection in full, for its owner. `data` is its GenerationInput."""
 
-    data: dict[str, Any] | None
-
-
-class PublicCollectionView(CollectionView, frozen=True, kw_only=True):
-    """A collection as anybody may see it. `packages`: the published ones, newest first."""
-
-    packages: list[PublishedPackageView]
+    data: dict[str, Any]
 
 
 def collection_summary(row: CollectionRow) -> CollectionSummary:

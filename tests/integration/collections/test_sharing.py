@@ -24,7 +24,38 @@ async def test_the_feed_has_collections_with_an_open_preview(api: Api):
     assert item["variables"] == [{"name": "style", "type": "pick", "description": None, "options": ["Noir"]}]
     assert "data" not in item
     assert (item["max_generations"], item["paid_by"]) == (5, "owner")
-    assert (await api.get(f"/collections/{collection['id']}/public", None)).data["data"] is None
+
+
+OWNERS_ONLY = {
+    "archived",
+    "encryption_enabled",
+    "is_current",
+    "project_id",
+    "scheduled_for",
+    "social_identifier",
+    "social_org",
+}
+TERMS_OF_SALE = {"blockchain": "BASE", "editions": 2, "price": "0.05", "batch_mint_enabled": True}
+
+
+async def test_others_see_of_a_collection_only_what_is_meant_for_them(api: Api):
+    """Of a draft nothing of its sale; of neither what an owner keeps: each member is named in the public view."""
+    original = await opened(api)
+    account = {"social_org": "farcaster", "social_identifier": "carol"}
+    body = {"template_collection_id": original["id"], "overrides": TERMS_OF_SALE, "collection_preview": OPEN} | account
+    draft = (await api.post("/collections/custodial/from-template", body)).data
+    path = f"/collections/{draft['id']}"
+    receivers = {"receivers": [{"address": EVM, "value": 5, "type": "creator"}]}
+    assert (await api.post(f"/projects/{draft['project_id']}{path}/receivers", receivers)).status == 200
+    for view in ((await api.get(path, BOB)).data, (await api.get(f"{path}/public", None)).data):
+        assert draft.keys() - view.keys() == OWNERS_ONLY
+        assert (view["title"], view["is_custodial"], view["preview"]) == (draft["title"], True, OPEN)
+        assert {name: view[name] for name in TERMS_OF_SALE} == dict.fromkeys(TERMS_OF_SALE) | {
+            "batch_mint_enabled": False
+        }
+        assert (view["receivers"], view["data"]) == ([], None)
+    mine = (await api.get(path)).data
+    assert (mine["social_identifier"], mine["price"], len(mine["receivers"])) == ("carol", "0.05", 1)
 
 
 async def test_a_collection_with_a_closed_preview_is_not_in_the_feed(api: Api):
