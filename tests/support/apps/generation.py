@@ -18,7 +18,7 @@ from services.generation.settings import GenerationSettings
 from shared.contracts.collections import CollectionCreated, PreviewCreated
 from shared.runtime import Running, running
 from tests.support.apps.client import ALICE, Answer, Client
-from tests.support.patience import PATIENCE, eventually
+from tests.support.patience import PATIENCE, NotYet, eventually
 from tests.support.publishing import Publisher
 from tests.support.serving import serving
 from tests.support.tokens import AUDIENCE, TokenIssuer
@@ -82,7 +82,7 @@ class Api(Client):
 
     @contextlib.asynccontextmanager
     async def follow(self, job_id: str, after: int | None = None) -> AsyncIterator[AsyncIterator[Told]]:
-        await self.job(job_id)  # a busy service may not show it yet
+        await eventually(lambda: self._is_shown(job_id), f"job {job_id} to be shown")  # later, on a busy machine
         headers = {**self.issuer.bearer(ALICE), **({"Last-Event-ID": str(after)} if after is not None else {})}
         url = f"{self.url}/jobs/{job_id}/events"
         timeout = aiohttp.ClientTimeout(total=PATIENCE)
@@ -90,6 +90,12 @@ class Api(Client):
             assert response.status == 200
             assert response.content_type == "text/event-stream"
             yield _events(response)
+
+    async def _is_shown(self, job_id: str) -> bool:
+        answer = await self.get(f"/jobs/{job_id}")
+        if answer.status == 503:
+            raise NotYet(answer.body)
+        return answer.status == 200
 
     async def told(self, job_id: str, after: int | None = None) -> list[Told]:
         """All events that a follower gets, to the end of the stream."""
