@@ -64,7 +64,14 @@ async def get_collection(
         collection = await queries.collection_for(principal.user_id, collection_id)
     else:
         collection = await queries.collection_as_of(principal.user_id, collection_id, _moment(as_of))
-    return versioned(request, Envelope(collection), collection.version, variant_of(collection))
+    return versioned(request, _envelope(collection), collection.version, variant_of(collection))
+
+
+def _envelope(collection: CollectionView | PublicCollection) -> Envelope[CollectionView] | Envelope[PublicCollection]:
+    """An envelope of its own type for each: no envelope is declared to hold either."""
+    if isinstance(collection, CollectionView):
+        return Envelope(collection)
+    return Envelope(collection)
 
 
 @get(

@@ -129,7 +129,8 @@ async def get_current_collection(
 ) -> Response[Envelope[CollectionView] | None]:
     """The collection that you chose to work on; 404 while none is chosen."""
     collection = await queries.current_collection(principal.user_id, project_id)
-    return versioned(request, Envelope(collection), collection.version, variant_of(collection))
+    # Of another collection at the same version, this address has another representation.
+    return versioned(request, Envelope(collection), collection.version, f"current-{collection.id}")
 
 
 @post(
@@ -147,5 +148,5 @@ async def choose_current_collection(
 ) -> Response[Envelope[CollectionView]]:
     """Makes it the collection of its project that you work on, instead of the previous one."""
     await project_handlers.choose_current(principal.user_id, collection_id, context)
-    view = await queries.collection_for(principal.user_id, collection_id)
+    view = await queries.owned_collection(principal.user_id, collection_id)
     return Response(Envelope(view), headers={"etag": etag(view.version, variant_of(view))})

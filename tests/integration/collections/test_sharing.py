@@ -171,12 +171,16 @@ async def test_receivers_share_the_sales(api: Api):
 
 async def test_a_project_has_one_current_collection(api: Api):
     first, second = await api.create(), await api.create()
-    path = f"/projects/{first['project_id']}/collections/current"
+    path, tags = f"/projects/{first['project_id']}/collections/current", []
     assert (await api.get(path)).code == (404, "NOT_FOUND")
     for chosen, other in ((first, second), (second, first)):
         assert (await api.post(f"/collections/{chosen['id']}/current")).data["is_current"] is True
         assert (await api.get(path)).data["id"] == chosen["id"]
         assert (await api.get(f"/collections/{other['id']}")).data["is_current"] is False
+        tags.append((await api.get(path)).headers["etag"])
+        assert (await api.get(path, headers={"If-None-Match": tags[-1]})).status == 304
+    assert tags[0] != tags[1], "both are at the same version"
+    assert (await api.get(path, headers={"If-None-Match": tags[0]})).status == 200
     assert (await api.post(f"/collections/{first['id']}/current", user=BOB)).code == (404, "NOT_FOUND")
 
 
