@@ -29,8 +29,8 @@ async def request_package(client: Client, collection_id: str, job_id: str) -> di
     return await eventually(look, "the package to be made", every=0.1)
 
 
-def verified(file: Path) -> tuple[int, dict[str, Any]]:
-    done = subprocess.run([*EMPROPS, "verify-package", str(file), "--json"], capture_output=True, check=False)
+def verified(file: Path, *options: str) -> tuple[int, dict[str, Any]]:
+    done = subprocess.run([*EMPROPS, "verify-package", str(file), "--json", *options], capture_output=True, check=False)
     return done.returncode, msgspec.json.decode(done.stdout)
 
 
@@ -71,6 +71,35 @@ async def test_a_demo_jobs_package_is_verified_offline_and_a_tampered_one_is_not
     assert code == 1
     assert report["difference"]["path"].startswith("artworks/")
     assert report["difference"]["offset"] <= at
+
+
+async def test_a_published_collections_package_is_compared_with_what_is_public(
+    running: RunningSet, tmp_path: Path
+) -> None:
+    """Of one chain; by each name of a token's document; the package of the draft is not the published one."""
+    user, car, draft_car = await running.rich_user(), tmp_path / "package.car", tmp_path / "draft.car"
+    async with running.client(user) as client:
+        fields = {"blockchain": "TEZOS", "editions": 1, "price": "0"}
+        collection = await client.post("/projects/collections", {"title": "Ebb", "data": instructions(), **fields})
+        at = f"/collections/{collection['id']}"
+        accepted = await client.post(f"{at}/generations", {"generations": 1})
+        job = await until_ended(client, accepted["job_id"])
+        draft = await request_package(client, collection["id"], job["id"])
+        assert await client.download(draft["url"], draft_car) == draft["sha256"]
+        await client.post(f"{at}/publish", {"job_id": job["id"]})
+        await client.call("PUT", f"/projects/{collection['project_id']}{at}", {"description": "A tide"})
+        package = await request_package(client, collection["id"], job["id"])
+        assert await client.download(package["url"], car) == package["sha256"]
+        async with client.session.get(f"{running.url}{at}/public", headers={"Authorization": ""}) as response:
+            public = (await response.json())["data"]
+    assert [item["root"] for item in public["packages"]] == [package["root"]]
+    paths = {item["path"] for item in package["manifest"]["metadata"]}
+    assert paths == {f"metadata/tezos/{name}" for name in ("1", "1.json", "collection.json")}
+    code, report = verified(car, "--root", package["root"], "--collection", f"{running.url}{at}")
+    assert (code, report.get("chains")) == (0, ["tezos"]), report
+    code, report = verified(draft_car, "--collection", f"{running.url}{at}")
+    assert (code, "does not list the package" in report["difference"]["message"]) == (1, True), report
+    assert verified(draft_car, "--root", package["root"])[0] == 1
 
 
 async def test_a_package_is_its_owners_alone(running: RunningSet) -> None:
