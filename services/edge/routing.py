@@ -48,6 +48,7 @@ RULES = (
     Rule("/collections/{}/tokens/{}/image", Upstream.STORAGE, READS, roles=None),
     Rule("/collections/{}/tokens/{}/animation", Upstream.STORAGE, READS, roles=None),
     Rule("/collections/{}/tokens/{}/thumbnail", Upstream.STORAGE, READS, roles=None),
+    Rule("/ipfs/**", Upstream.STORAGE, READS, roles=None),
     Rule("/feed", Upstream.COLLECTIONS, READS, roles=None),
     Rule("/collections/{}/variables.csv", Upstream.COLLECTIONS, frozenset({"PUT"}), body=4 * 1024 * 1024),
     Rule("/collections/{}/generations", Upstream.GENERATION, if_match_repeats=False),

@@ -5,10 +5,12 @@ from pathlib import Path
 
 from services.storage.consumers import consumers
 from services.storage.deciders import ASSET, PACKAGE
+from services.storage.gateway.gateway import Gateway
 from services.storage.handlers.asset import CommandHandlers
 from services.storage.handlers.package import MAX_BUILDS, PIECE_SECONDS, PackageHandlers
 from services.storage.health import FileStoreCheck
 from services.storage.packaging.artworks import Artworks
+from services.storage.processes.list_packages import PackageLister
 from services.storage.projections.assets import ASSETS
 from services.storage.projections.generation_files import GENERATION_FILES
 from services.storage.providers.s3 import S3Store
@@ -16,6 +18,7 @@ from services.storage.queries.asset import Queries
 from services.storage.queries.public_token import PublicTokenQueries
 from services.storage.routes import ROUTES
 from services.storage.settings import StorageSettings
+from services.storage.tables.package_blocks import PackageBlocks
 from services.storage.tables.published_collections import PublishedCollections
 from services.storage.views import Links
 from shared.backoff import Backoff
@@ -56,7 +59,8 @@ async def build(runtime: Runtime) -> Parts:
         at_once=MAX_BUILDS,
         idle_seconds=PIECE_SECONDS,
     )
-    package_handlers = PackageHandlers(runtime.store, Artworks(runtime.store, objects), package_files)
+    package_blocks = PackageBlocks(runtime.store)
+    package_handlers = PackageHandlers(runtime.store, Artworks(runtime.store, objects), package_files, package_blocks)
     queries = Queries(runtime.store, runtime.projector)
 
     async def keep_bucket() -> None:
@@ -74,10 +78,12 @@ async def build(runtime: Runtime) -> Parts:
             "handlers": handlers,
             "queries": queries,
             "public_token_queries": PublicTokenQueries(queries),
+            "gateway": Gateway(objects, package_blocks),
             "objects": objects,
             "links": links,
         },
         consumers=consumers(handlers, package_handlers, queries, PublishedCollections(runtime.store)),
+        processes=[PackageLister(queries, objects, package_blocks).process()],
         background=[keep_bucket],
         issuers=[Issuer(settings.grants_issuer, settings.grants_jwks_url, grants.ROLES)],
     )

@@ -186,7 +186,7 @@ def _wire_name(request: Request[Any, Any, Any], name: str) -> str:
     field = request.route_handler.parsed_fn_signature.parameters.get(name)
     kwarg = field.kwarg_definition if field is not None else None
     if isinstance(kwarg, ParameterKwarg):
-        return kwarg.query or kwarg.header or kwarg.cookie or name
+        return kwarg.name or kwarg.header or kwarg.cookie or name
     return name
 
 

@@ -112,7 +112,7 @@ def _parameters(handler: BaseRouteHandler) -> Mapping[str, type | None]:
     for name, field in handler.parsed_fn_signature.parameters.items():
         if isinstance(field.kwarg_definition, QueryParameter):
             types = {field.annotation, *get_args(field.annotation)}
-            parameters[field.kwarg_definition.query or name] = next((kind for kind in _FORMS if kind in types), None)
+            parameters[field.kwarg_definition.name or name] = next((kind for kind in _FORMS if kind in types), None)
     return parameters
 
 

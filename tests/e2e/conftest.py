@@ -35,6 +35,8 @@ async def scene(running: RunningSet) -> AsyncIterator[Scene]:
         "package_id": package["id"],
         "component_id": str(collection["data"]["steps"][0]["id"]),
         "number": "1",
+        "cid": "bafkqaaa",
+        "path": "manifest.json",
         "workflow": ODD_WORKFLOW,
     }
     operator = uuid4()

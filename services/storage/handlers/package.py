@@ -11,6 +11,8 @@ from services.storage.domain.package import EndPackage, Package, TakePart, decid
 from services.storage.handlers.asset import CommandHandlers, FileDeclaration
 from services.storage.packaging.artworks import Artworks, Unpackable
 from services.storage.packaging.car_file import car_file, sha256_of
+from services.storage.packaging.listed_blocks import listed
+from services.storage.tables.package_blocks import BlockList, PackageBlocks
 from shared.content.cid import NotACid
 from shared.content.package import contents_of, plan, provenance
 from shared.contracts.collections import PackagePartListed, PackageRequested
@@ -26,9 +28,11 @@ PIECE_SECONDS = 300.0
 
 
 class PackageHandlers:
-    def __init__(self, store: EventStore, artworks: Artworks, files: CommandHandlers) -> None:
+    def __init__(
+        self, store: EventStore, artworks: Artworks, files: CommandHandlers, package_blocks: PackageBlocks
+    ) -> None:
         """`files` stores the packages, with their size limit."""
-        self._store, self._artworks, self._files = store, artworks, files
+        self._store, self._artworks, self._files, self._package_blocks = store, artworks, files, package_blocks
         self._slots = asyncio.Semaphore(MAX_BUILDS)
 
     async def take_part(self, part: PackagePartListed, context: Context) -> None:
@@ -79,8 +83,12 @@ class PackageHandlers:
             collection_id=request.collection_id,
         )
         sha256s: dict[str, str] = {}
-        car = car_file(planned, artworks, self._artworks, sha256s)
+        blocks = BlockList()
+        car = listed(car_file(planned, artworks, self._artworks, sha256s), blocks)
         stored = (await self._files.store_file(declared, car, context)).asset.stored
+        # Of an early release's request it is not known: its collection is looked up when a block is read.
+        public_blocks = None if request.published is False else blocks
+        await self._package_blocks.record(stored.asset_id, request.collection_id, stored.path, public_blocks)
         return PackageStored(
             package_id=request.package_id,
             attempt=request.attempt,

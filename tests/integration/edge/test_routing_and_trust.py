@@ -58,6 +58,8 @@ async def test_an_address_belongs_to_one_service(edge: EdgeClient, method: str, 
         f"/collections/{ID}/tokens/1/animation",
         f"/collections/{ID}/tokens/1/thumbnail",
         "/feed",
+        "/ipfs/bafkqaaa",
+        "/ipfs/bafkqaaa/metadata/base/1.json?format=car",
     ],
 )
 async def test_public_addresses_need_no_token(edge: EdgeClient, path: str) -> None:

@@ -41,6 +41,11 @@ class Api(Client):
         super().__init__(url, users, session)
         self.users, self.grants = users, grants
         self.runtime, self.consumers, self.bucket = service.runtime, service.parts.consumers, bucket
+        self._objects = service.parts.dependencies
+
+    def part(self, name: str) -> Any:
+        """An object of the service's own, by the name that its route handlers know it under."""
+        return self._objects[name]
 
     def grant(self, user: UUID = ALICE, job: UUID = JOB, sid: UUID = SID, **changes: Any) -> dict[str, str]:
         """The headers of a worker; `changes` go into the grant, those in `claims` around it."""

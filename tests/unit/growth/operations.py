@@ -67,6 +67,8 @@ EXEMPT: dict[str, str] = {
     "readTokenImage": FILE,
     "readTokenAnimation": FILE,
     "readTokenThumbnail": FILE,
+    "readContentByCid": FILE,
+    "readContentByPath": "each name is looked up once, in blocks of a bounded size",
     "getCollection": STORED,
     "getPublicCollection": STORED,
     "getCurrentCollection": STORED,

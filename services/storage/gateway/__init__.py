@@ -1,0 +1,1 @@
+"""The IPFS gateway: what published packages contain, by its CID (docs/reference/public.md)."""
