@@ -13,13 +13,13 @@ from services.collections.domain.artwork.tokens import Token
 from services.collections.domain.artwork.traits import traits_of
 from services.collections.domain.chains import CHAINS, Chain, collection_metadata, token_metadata
 from services.collections.domain.chains.offer import Offer
+from services.collections.domain.collection.instruction_faults import workflow_faults
 from services.collections.domain.collection.publication_faults import faults_on
 from services.collections.domain.collection.publishing import Resolution, date_faults, publication_faults
 from services.collections.domain.collection.royalties import chain_warnings
 from services.collections.domain.collection.selection import Choice, FinishedJob
 from services.collections.domain.collection.series_faults import warnings
 from services.collections.domain.collection.state import Collection, owned, refuse_archived
-from services.collections.domain.collection.workflow_faults import workflow_faults
 from services.collections.queries.metadata import MetadataQueries
 from services.collections.queries.series import SeriesQueries
 from services.collections.queries.token import TokenQueries

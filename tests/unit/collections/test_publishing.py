@@ -84,6 +84,20 @@ def test_a_step_that_could_not_run_is_not_published():
     given(collection, *draft).when(command).then(PUBLISHED)  # while no workflow is known
 
 
+def test_a_variable_without_a_value_is_not_published():
+    variables = [
+        {"name": "title", "type": "text", "value": "tide"},
+        {"name": "mood", "type": "text"},
+        {"name": "noise", "type": "number", "value": None},
+        {"name": "zero", "type": "number", "value": 0},
+    ]
+    data = {"version": "v2", "steps": [{"id": 1, "nodeName": "sketch"}], "variables": variables}
+    draft = created(data, ids=(11,), **SELLABLE)
+    given(collection, *draft).when(publish(ALICE, NOON)).then_refused(
+        "VALIDATION_FAILED", "/data/variables/1/value", "/data/variables/2/value"
+    )
+
+
 def test_publishing_is_refused_to_other_users_and_for_archived_collections():
     given(collection, *DRAFT).when(publish(BOB, NOON)).then_refused("NOT_FOUND")
     given(collection, *DRAFT, ARCHIVED).when(publish(ALICE, NOON)).then_refused("CONFLICT")

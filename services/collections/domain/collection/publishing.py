@@ -6,11 +6,11 @@ from uuid import UUID
 
 import msgspec
 
+from services.collections.domain.collection.instruction_faults import RequiredFields, variable_faults, workflow_faults
 from services.collections.domain.collection.publication_faults import faults
 from services.collections.domain.collection.selection import Choice, contradicts
 from services.collections.domain.collection.series_faults import edition_faults
 from services.collections.domain.collection.state import Collection, owned, refuse_archived
-from services.collections.domain.collection.workflow_faults import RequiredFields, workflow_faults
 from shared.contracts import collections as events
 from shared.contracts.event import Event
 from shared.contracts.problem import Detail, Problem, invalid
@@ -101,7 +101,8 @@ def time_text(time: datetime) -> str:
 
 def publication_faults(state: Collection, resolution: Resolution) -> list[Detail]:
     """All that keeps a collection from being published with a series; empty if it can be."""
-    all_faults = [*faults(state), *workflow_faults(state.data, resolution.workflows), *resolution.faults]
+    instruction_faults = [*workflow_faults(state.data, resolution.workflows), *variable_faults(state.data)]
+    all_faults = [*faults(state), *instruction_faults, *resolution.faults]
     return all_faults if resolution.series is None else [*all_faults, *edition_faults(state, resolution.series)]
 
 

@@ -1,4 +1,7 @@
-"""The steps that generation could not run: of a workflow that there is none of, or without a field that it requires."""
+"""What of a collection's instructions generation could not run.
+
+Steps of a workflow that there is none of, or without a field that it requires; variables without a value.
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -21,3 +24,11 @@ def workflow_faults(data: Mapping[str, Any], workflows: RequiredFields) -> Itera
             if payload.get(field.id) in (None, ""):
                 message = f"{field.name or field.id} is required by the workflow {quote(name)}"
                 yield Detail(f"{pointer}/nodePayload/{escape_token(field.id)}", message)
+
+
+def variable_faults(data: Mapping[str, Any]) -> Iterator[Detail]:
+    """The variables without a value that can be drawn. Picks have been refused without one when they were set."""
+    for index, variable in enumerate(data.get("variables") or []):
+        if variable.get("value") is None:
+            message = f"the variable {quote(variable['name'])} has no value that can be drawn: set one, or remove it"
+            yield Detail(f"/data/variables/{index}/value", message)
