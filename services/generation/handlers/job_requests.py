@@ -29,7 +29,7 @@ from services.generation.domain.preview_access import (
 from services.generation.domain.preview_allowance import PreviewLimit, limit_problem
 from services.generation.domain.workflow.template import Model
 from services.generation.handlers.commands import CommandHandlers
-from services.generation.handlers.deprecations import deprecations, recorded_deprecations
+from services.generation.handlers.job_warnings import job_warnings, recorded_warnings
 from services.generation.queries.collection_source import CollectionSources, RequiredVersion
 from services.generation.workers.connected_workers import ConnectedWorkers
 from shared.contracts.event import Event
@@ -146,27 +146,26 @@ class JobRequests:
         generation_input, count = await compute(partial(_read, source.data, request), at_once=is_short)
         if preview is not None:
             generation_input = input_of_visitor(generation_input)
-        names = dict.fromkeys(step.workflow for step in generation_input.steps)
-        current = {name: await self._handlers.workflow_definitions.current(name) for name in names}
-        definitions = {name: workflow.definition for name, workflow in current.items() if workflow is not None}
-        deprecated = {name: workflow.deprecated for name, workflow in current.items() if workflow is not None}
-        places = ((step.pointer, step.workflow) for step in generation_input.steps)
+        names = (step.workflow for step in generation_input.steps)
+        workflows = await self._handlers.workflow_definitions.all_current(names)
+        definitions = {name: workflow.definition for name, workflow in workflows.items()}
         job_id, available = job_id_of(context), self._available_models()
         seed = context.command_id if dry_run is None else dry_run.seed
 
-        def plan() -> tuple[JobPlan, str]:
+        def plan() -> tuple[JobPlan, str, list[Detail]]:
             hashes = default_hashes(seed, count)
             job_plan = plan_job(generation_input, definitions, request, job_id, hashes, available)
             versions = {name: definition.version for name, definition in definitions.items()}
             digest = plan_digest(source.data, versions, job_plan)
             if dry_run is not None:
                 dry_run.check(digest)
-            return job_plan, write_token(seed, digest)
+            shows_steps = preview is None or preview.terms.is_remixable
+            warnings = job_warnings(generation_input, workflows) if shows_steps else []
+            return job_plan, write_token(seed, digest), warnings
 
         is_short = is_short and count * len(generation_input.steps) <= FEW_STEPS
-        job_plan, new_token = await compute(plan, at_once=is_short)
+        job_plan, new_token, warnings = await compute(plan, at_once=is_short)
         queue_seconds = request.max_queue_seconds
-        warnings = list(deprecations(places, deprecated)) if preview is None or preview.terms.is_remixable else []
         return PlannedJob(source, generation_input, definitions, job_plan, new_token, queue_seconds, preview, warnings)
 
     async def _preview(
@@ -206,7 +205,7 @@ class JobRequests:
             warnings = planned.warnings
         else:
             handlers = self._handlers
-            warnings = await recorded_deprecations(handlers.store, handlers.workflow_definitions, job_id)
+            warnings = await recorded_warnings(handlers.store, handlers.workflow_definitions, job_id)
         return job_id, await self._authorized(job_id), warnings
 
     async def request_test(self, command: RequestJob, context: Context) -> Job:

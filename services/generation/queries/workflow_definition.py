@@ -1,6 +1,6 @@
 """Definitions of workflows, by name and version. Cached."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from services.generation.cost_function import cost_functions
@@ -38,6 +38,11 @@ class WorkflowDefinitions:
         if not state.version:
             return None
         return CurrentWorkflow(self._read(name, state.version, state.definition), state.deprecated)
+
+    async def all_current(self, names: Iterable[str]) -> dict[str, CurrentWorkflow]:
+        """Those that exist, by name."""
+        workflows = {name: await self.current(name) for name in dict.fromkeys(names)}
+        return {name: workflow for name, workflow in workflows.items() if workflow is not None}
 
     async def version(self, name: str, version: int) -> Definition:
         definition = self._definitions.get((name, version))

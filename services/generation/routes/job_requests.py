@@ -61,7 +61,7 @@ class GenerationsRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True
 class AcceptedJob(msgspec.Struct, frozen=True):
     """`status` is pending if credits have not been held yet; the job starts when they are.
 
-    `warnings`: steps whose workflow is deprecated. They run, but should use another one.
+    `warnings`: steps whose workflow is deprecated, and members of the instructions that are not known and ignored.
     """
 
     job_id: UUID
@@ -102,7 +102,7 @@ class Quote(msgspec.Struct, frozen=True):
 
     To see those of others, ask with `cursor`: `next_cursor`, and with `dry_run_token`. `preview` is null for the
     collection's owner; `plan` and `breakdown` are empty for visitors who may not remix it.
-    `warnings`: steps whose workflow is deprecated, which run.
+    `warnings`: as in the answer to the request.
     """
 
     quoted: Credits

@@ -67,6 +67,19 @@ async def test_a_step_of_a_deprecated_workflow_runs_with_a_warning(
     assert [(cost["step_id"], cost["details"]) for cost in job["breakdown"]] == [(7, {"type": "free"})]
 
 
+async def test_members_of_a_step_that_its_workflow_does_not_know_are_a_warning(
+    api: Api, collections: Any, credits_: Any
+) -> None:
+    """In the dry run, in the answer to the request, and in that to the same request again."""
+    await registered(api, "echo")
+    collection = await created(collections, data(component("echo", document="x", documant="y")))
+    message = "echo has no 'documant': it is ignored; did you mean document?"
+    expected = [{"pointer": "/data/steps/0/nodePayload/documant", "message": message}]
+    assert (await api.generate(collection, dry_run=True)).data["warnings"] == expected
+    for _ in range(2):
+        assert (await api.generate(collection, key="once")).data["warnings"] == expected
+
+
 @pytest.mark.parametrize(
     ("method", "path", "body", "status", "pointers"),
     [
