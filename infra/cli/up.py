@@ -5,6 +5,7 @@ import re
 import sys
 from datetime import datetime
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import click
 
@@ -45,7 +46,17 @@ RESERVED_NAMES = (*OWNERS, "worker", "comfy", HTTP_API_USER, "operator")
     metavar="URL[#N][,URL[#N]]",
     help="ComfyUI servers for comfy_workflow steps, with the number of runs at a time.  [env: COMFY_URLS]",
 )
-def up(data: Path, port: int, replicas: int, workers: dict[str, tuple[str, ...]], comfy_urls: str) -> None:
+@click.option(
+    "--public-url",
+    envvar="PUBLIC_URL",
+    default="",
+    callback=lambda _context, _option, value: checked_public_url(value),
+    metavar="URL",
+    help="Where everybody reaches the edge, such as https://nft.example: metadata links to it.  [env: PUBLIC_URL]",
+)
+def up(
+    data: Path, port: int, replicas: int, workers: dict[str, tuple[str, ...]], comfy_urls: str, public_url: str
+) -> None:
     """Run the whole set in the foreground until Ctrl-C or SIGTERM.
 
     PostgreSQL, NATS and an S3 store, each on a free loopback port, a process per service and a worker. Prints
@@ -53,7 +64,15 @@ def up(data: Path, port: int, replicas: int, workers: dict[str, tuple[str, ...]]
     DIR continues with it.
     """
     try:
-        run_set(folder(data), port=port, replicas=replicas, say=_say, workers=workers, comfy_urls=comfy_urls)
+        run_set(
+            folder(data),
+            port=port,
+            replicas=replicas,
+            say=_say,
+            workers=workers,
+            comfy_urls=comfy_urls,
+            public_url=public_url,
+        )
     except (SetInUseError, PortInUseError) as error:
         fail(str(error), code=2)
     except (SetError, OSError) as error:
@@ -84,6 +103,20 @@ def checked_comfy_urls(value: str) -> str:
             parse_urls(value)
         except ValueError as error:
             raise click.BadParameter(f"{error}.") from error
+    return value
+
+
+def checked_public_url(value: str) -> str:
+    """The value without a slash at its end; empty for none. Raises `click.BadParameter`."""
+    if not (value := value.strip().rstrip("/")):
+        return ""
+    try:
+        parts = urlsplit(value)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable or parts.username is not None or parts.query or parts.fragment or any(map(str.isspace, value)):
+        raise click.BadParameter(f"{value!r} is not like https://nft.example or http://10.0.0.7:8080.")
     return value
 
 

@@ -74,12 +74,14 @@ def make_plan(
     replicas: int,
     workers: Mapping[str, Sequence[str]] | None = None,
     comfy_urls: str = "",
+    public_url: str = "",
 ) -> Plan:
     """The whole set in `data` (an absolute path), with `replicas` processes of each service; writes its key files.
 
     `public_port` is the port of `edge-1`; `ports` picks all others. `workers`: by name, the kinds of work of workers
     that users start; `workers/NAME.env` gets the settings that such a worker needs. With `comfy_urls`, there
-    is a worker for these ComfyUI servers: one process, which knows how busy they are. Raises `NoFreePortError`.
+    is a worker for these ComfyUI servers: one process, which knows how busy they are. `public_url`: where others reach
+    the edge. Raises `NoFreePortError`.
     """
     keys = _ensure_keys(data / KEYS)
     workers = workers or {}
@@ -98,6 +100,7 @@ def make_plan(
         for name in SERVICES
     }
     file = _set_file(servers, services, keys, passwords, replicas)
+    file.public_url = public_url
     processes = [
         _service(file, data, name, number, port)
         for name in SERVICES
@@ -184,7 +187,7 @@ def _service(file: SetFile, data: Path, name: str, number: int, port: int) -> Pr
         "NATS_URL": info.nats_url,
         "HTTP_HOST": LOOPBACK,
         "HTTP_PORT": str(port),
-        "PUBLIC_URL": file.url,
+        "PUBLIC_URL": file.public_url or file.url,
         "AUTH_JWKS_URL": _jwks(file, "edge"),
         "AUTH_ISSUER": file.issuer,
         "AUTH_AUDIENCE": file.audience,

@@ -65,7 +65,9 @@ class SetFile(msgspec.Struct, kw_only=True):
     """A set: addresses, credentials, and processes."""
 
     url: str
-    """The edge, for API clients."""
+    """The edge, for API clients on this machine."""
+    public_url: str = ""
+    """Where all others reach the edge; empty: at `url`."""
     pid: int
     """The supervisor's."""
     replicas: int

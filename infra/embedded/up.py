@@ -35,11 +35,12 @@ def run_set(
     say: Callable[[str], None],
     workers: Mapping[str, Sequence[str]] | None = None,
     comfy_urls: str = "",
+    public_url: str = "",
 ) -> None:
     """Start the set in `data`, print `ready <url>` with `say`, and run until SIGTERM, SIGHUP or Ctrl-C.
 
-    `port` 0 picks a free one. `workers`, `comfy_urls`: see `make_plan`. Raises `SetError`, mostly `SetInUseError`,
-    `PortInUseError`, `StartFailedError` or `SetNotFoundError`; its message says what to do.
+    `port` 0 picks a free one. `workers`, `comfy_urls`, `public_url`: see `make_plan`. Raises `SetError`, mostly
+    `SetInUseError`, `PortInUseError`, `StartFailedError` or `SetNotFoundError`; its message says what to do.
     """
     data = data.expanduser().resolve()
     refuse_long(data)
@@ -63,7 +64,14 @@ def run_set(
             raise PortInUseError(f"Port {port} on {LOOPBACK} is in use. Give another --port, or 0 for any free one.")
         passwords = Secrets(data)
         plan = make_plan(
-            data, ports, passwords, public_port=port, replicas=replicas, workers=workers, comfy_urls=comfy_urls
+            data,
+            ports,
+            passwords,
+            public_port=port,
+            replicas=replicas,
+            workers=workers,
+            comfy_urls=comfy_urls,
+            public_url=public_url,
         )
         passwords.save()
         state = stack.enter_context(contextlib.closing(StateWriter(lambda encoded: write_set(data, encoded), report)))

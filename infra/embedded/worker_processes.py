@@ -57,7 +57,8 @@ def _worker(
 
 
 def _worker_settings(file: SetFile, nats_url: str) -> dict[str, str]:
-    return {"NATS_URL": nats_url, "PUBLIC_URL": file.url, "API_URLS": ",".join(file.services["edge"].urls)}
+    edges = ",".join(file.services["edge"].urls)
+    return {"NATS_URL": nats_url, "PUBLIC_URL": file.public_url or file.url, "API_URLS": edges}
 
 
 def write_worker_settings(file: SetFile, path: Path, nats_url: str) -> None:

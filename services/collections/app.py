@@ -50,7 +50,7 @@ async def build(runtime: Runtime) -> Parts:
     metadata_queries = MetadataQueries(store, token_queries, public_url)
     series_queries = SeriesQueries(store, token_queries, runtime.history)
     workflows = KnownWorkflows(store)
-    package_handlers = PackageHandlers(store, metadata_queries, token_queries, asset_queries)
+    package_handlers = PackageHandlers(store, metadata_queries, token_queries, asset_queries, public_url)
     return Parts(
         route_handlers=ROUTES,
         consumers=consumers(ArtworkHandlers(store), package_handlers, workflows),

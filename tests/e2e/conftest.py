@@ -26,7 +26,8 @@ async def scene(running: RunningSet) -> AsyncIterator[Scene]:
         ended = await until_ended(client, job["job_id"])
         collection = await client.get(f"/collections/{ended['collection_id']}")
         assets = await client.get("/assets")
-        package = await client.post(f"/collections/{collection['id']}/packages", {"job_id": job["job_id"]})
+        body = {"job_id": job["job_id"], "allow_local": True}
+        package = await client.post(f"/collections/{collection['id']}/packages", body)
     ids = {
         "project_id": collection["project_id"],
         "collection_id": collection["id"],

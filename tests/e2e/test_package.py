@@ -18,8 +18,9 @@ from tests.support.running_set import EMPROPS, RunningSet
 async def request_package(client: Client, collection_id: str, job_id: str) -> dict[str, Any]:
     """Requests the package when the collections service has handled the job's end, and waits until it is built."""
     path = f"/collections/{collection_id}/packages"
+    body = {"job_id": job_id, "allow_local": True}
     [accepted] = await eventually(
-        lambda: answered(client.post(path, {"job_id": job_id}), 404, 409, 503), "the job's end to be known", every=0.1
+        lambda: answered(client.post(path, body), 404, 409, 503), "the job's end to be known", every=0.1
     )
 
     async def look() -> dict[str, Any] | None:
@@ -44,7 +45,8 @@ async def test_a_demo_jobs_package_is_verified_offline_and_a_tampered_one_is_not
         job = await until_ended(client, accepted["job_id"])
         package = await request_package(client, collection["id"], job["id"])
         assert (package["status"], package["reason"]) == ("stored", None)
-        again = await client.post(f"/collections/{collection['id']}/packages", {"job_id": job["id"]})
+        body = {"job_id": job["id"], "allow_local": True}
+        again = await client.post(f"/collections/{collection['id']}/packages", body)
         assert again == package, "asked for again, it is the same"
         car = tmp_path / "package.car"
         assert await client.download(package["url"], car) == package["sha256"]

@@ -117,7 +117,9 @@ async def until_known_to_collections(shell: Shell) -> None:
     async with Client(shell.running.url, token) as client:
         path = f"/collections/{collection}/packages"
         await eventually(
-            lambda: answered(client.post(path, {"job_id": job}), 404, 409, 503), "the job's end to be known", every=0.1
+            lambda: answered(client.post(path, {"job_id": job, "allow_local": True}), 404, 409, 503),
+            "the job's end to be known",
+            every=0.1,
         )
 
 

@@ -1,5 +1,6 @@
 """URLs in collections: https with a host, or ipfs."""
 
+import ipaddress
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
@@ -15,6 +16,18 @@ def url_faults(url: str, pointer: str) -> Iterator[Detail]:
         yield Detail(pointer, f"a URL has at most {MAX_URL} characters")
     elif not is_link(url):
         yield Detail(pointer, "a URL must start with https:// and have a host, or with ipfs://")
+
+
+def is_loopback(url: str) -> bool:
+    """Whether only the machine itself can read a URL: its host is a loopback address, or `localhost`."""
+    try:
+        host = (urlsplit(url).hostname or "").rstrip(".")
+    except ValueError:
+        return False
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
 
 
 def is_link(url: str) -> bool:

@@ -11,6 +11,7 @@ from services.collections.domain.artwork.tokens import Token
 from services.collections.domain.chains import Chain
 from services.collections.domain.chains.offer import Offer
 from services.collections.domain.collection.state import Collection, owned
+from services.collections.domain.links import is_loopback
 from services.collections.domain.package import contents
 from services.collections.domain.package.commands import RecordOutcome, RequestPackage, decide, package_request
 from services.collections.domain.package.contents import StoredFile
@@ -18,7 +19,7 @@ from services.collections.domain.package.state import Package, package_id
 from services.collections.queries.component_asset import ComponentAssetQueries
 from services.collections.queries.metadata import MetadataQueries
 from services.collections.queries.token import FinishedSeries, TokenQueries
-from shared.contracts.problem import Detail, Problem
+from shared.contracts.problem import Detail, Problem, invalid
 from shared.contracts.storage import PackageFailed, PackageStored
 from shared.eventstore import Context, EventStore, Handled
 
@@ -29,17 +30,28 @@ class PackageHandlers:
     metadata_queries: MetadataQueries
     token_queries: TokenQueries
     asset_queries: ComponentAssetQueries
+    public_url: str
 
     async def request(
-        self, user_id: UUID, collection_id: UUID, job_id: UUID, chains: Sequence[Chain] | None, context: Context
+        self,
+        user_id: UUID,
+        collection_id: UUID,
+        job_id: UUID,
+        chains: Sequence[Chain] | None,
+        context: Context,
+        *,
+        allow_local: bool,
     ) -> Handled[Package]:
         """Requests a job's package for these chains, `None` for the collection's own, or all if it has none.
 
-        Idempotent. Raises NOT_FOUND, CONFLICT, UNAVAILABLE until all artworks are in.
+        Idempotent. Raises NOT_FOUND, CONFLICT, UNAVAILABLE until all artworks are in; VALIDATION_FAILED at
+        `/allow_local` if nobody else could follow the links in its metadata, unless `allow_local`.
         """
         state = (await self.store.load(COLLECTION, collection_id)).state
         owned(state, user_id)
         series = await self._series(state, job_id)
+        if not allow_local and is_loopback(self.public_url):
+            raise _is_local(self.public_url)
         tokens = await self.token_queries.tokens(series)
         asset_ids = [file.asset_id for token in tokens for file in (token.artifact, token.image) if file]
         stored = await self.asset_queries.stored_files(collection_id, asset_ids)
@@ -63,6 +75,14 @@ class PackageHandlers:
     async def record(self, outcome: PackageStored | PackageFailed, context: Context) -> None:
         """Records storage's outcome of an attempt. Idempotent."""
         await self.store.handle(PACKAGE, outcome.package_id, partial(decide, RecordOutcome(outcome)), context)
+
+
+def _is_local(public_url: str) -> Problem:
+    message = (
+        f"is required, as true, because PUBLIC_URL is {public_url}: a package links to it for ever, and no other"
+        " machine can read it. Better set PUBLIC_URL, as `emprops up --public-url` does"
+    )
+    return invalid(f"/allow_local {message}", Detail("/allow_local", message))
 
 
 def _package_request(

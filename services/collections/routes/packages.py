@@ -24,10 +24,12 @@ class PackageBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`job_id`: a finished job of the collection. `chains`: those that it has metadata for.
 
     Without `chains`, it has the metadata of the collection's blockchain, or of all chains while that is not set.
+    `allow_local`: also while PUBLIC_URL, to which the metadata links, is a loopback address.
     """
 
     job_id: UUID
     chains: Annotated[list[Chain], msgspec.Meta(min_length=1)] | None = None
+    allow_local: bool = False
 
 
 @post(
@@ -51,7 +53,9 @@ async def request_package(
     metadata have changed, the collection has been published since, or the last attempt failed: then it is built again.
     `GET` it until its status is no longer `requested`. The roots of a published collection's packages are public.
     """
-    handled = await package_handlers.request(principal.user_id, collection_id, data.job_id, data.chains, context)
+    handled = await package_handlers.request(
+        principal.user_id, collection_id, data.job_id, data.chains, context, allow_local=data.allow_local
+    )
     package_id = id_of(collection_id, data.job_id)
     location = {"location": f"/collections/{collection_id}/packages/{package_id}"}
     return Response(Envelope(await package_queries.view(package_id, handled)), status_code=202, headers=location)

@@ -8,7 +8,7 @@ import click
 import msgspec
 import pytest
 
-from infra.cli.up import checked_comfy_urls
+from infra.cli.up import checked_comfy_urls, checked_public_url
 from infra.embedded.plan import SERVICES, Plan, make_plan
 from infra.embedded.ports import PortPicker
 from infra.embedded.process import ProcessSpec
@@ -133,6 +133,42 @@ def test_a_set_with_comfyui_servers_runs_one_worker_for_them(tmp_path: Path) -> 
     assert read.comfy_urls == urls
     assert urlsplit(read.nats_url).username == "comfy"
     assert urlsplit(read.nats_url).password == passwords.get("nats/comfy")
+
+
+def test_a_public_url_is_that_of_all_services_and_workers(tmp_path: Path) -> None:
+    """The set's own processes and commands reach the edge on this machine as before."""
+    plan = make_plan(
+        tmp_path, PortPicker(), Secrets(tmp_path), public_port=8080, replicas=1, public_url="https://nft.example"
+    )
+    for name in ("collections", "storage", "worker"):
+        (spec,) = processes(plan, name)
+        assert spec.environment["PUBLIC_URL"] == "https://nft.example", name
+    assert plan.file.url == "http://127.0.0.1:8080"
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [("", ""), (" https://nft.example/ ", "https://nft.example"), ("http://10.0.0.7:8080/a", "http://10.0.0.7:8080/a")],
+)
+def test_public_urls(value: str, expected: str) -> None:
+    assert checked_public_url(value) == expected
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "nft.example",
+        "ftp://nft.example",
+        "https://",
+        "https://me@nft.example",
+        "http://x:y",
+        "http://a b",
+        "http://x?y",
+    ],
+)
+def test_wrong_public_urls_are_refused(value: str) -> None:
+    with pytest.raises(click.BadParameter, match=r"https://nft\.example"):
+        checked_public_url(value)
 
 
 def test_a_set_without_comfyui_has_no_worker_for_it(plan: Plan) -> None:
