@@ -14,6 +14,7 @@ from services.collections.projections.collections import COLLECTIONS
 from services.collections.projections.component_assets import COMPONENT_ASSETS
 from services.collections.projections.instructions import INSTRUCTIONS
 from services.collections.projections.projects import PROJECTS
+from services.collections.projections.revisions import REVISIONS
 from services.collections.projections.series import SERIES as SERIES_TABLE
 from services.collections.queries.collection import Queries
 from services.collections.queries.component_asset import ComponentAssetQueries
@@ -21,6 +22,7 @@ from services.collections.queries.lists import ListQueries
 from services.collections.queries.metadata import MetadataQueries
 from services.collections.queries.package import PackageQueries
 from services.collections.queries.publication import PublicationQueries
+from services.collections.queries.revision import RevisionQueries
 from services.collections.queries.series import SeriesQueries
 from services.collections.queries.token import TokenQueries
 from services.collections.queries.token_list import TokenListQueries
@@ -36,7 +38,7 @@ SERVICE = ServiceDefinition(
     events=EVENTS,
     upcasters=UPCASTERS,
     deciders=(PROJECT, COLLECTION, COMPONENT_ASSET, SERIES, ARTWORK, PACKAGE),
-    projections=(PROJECTS, COLLECTIONS, INSTRUCTIONS, COMPONENT_ASSETS, SERIES_TABLE, ARTWORKS),
+    projections=(PROJECTS, COLLECTIONS, INSTRUCTIONS, COMPONENT_ASSETS, SERIES_TABLE, ARTWORKS, REVISIONS),
     migrations=Path(__file__).parent / "migrations",
 )
 
@@ -64,6 +66,7 @@ async def build(runtime: Runtime) -> Parts:
             "asset_queries": asset_queries,
             "package_queries": PackageQueries(store, token_queries, public_url),
             "metadata_queries": metadata_queries,
+            "revision_queries": RevisionQueries(store, metadata_queries),
             "token_list_queries": TokenListQueries(metadata_queries, token_queries),
             "publication_queries": PublicationQueries(
                 store, series_queries, token_queries, metadata_queries, workflows, public_url

@@ -8,7 +8,7 @@ from shared.eventstore import Decider
 
 PROJECT = Decider("project", project.NOTHING, project.evolve, project.Project)
 COLLECTION = Decider(
-    "collection", collection.NOTHING, collection.evolve, collection.Collection, state_version=5, snapshot_every=100
+    "collection", collection.NOTHING, collection.evolve, collection.Collection, state_version=6, snapshot_every=100
 )
 COMPONENT_ASSET = Decider(
     "component_asset", component_asset.NOTHING, component_asset.evolve, component_asset.ComponentAsset

@@ -42,6 +42,7 @@ RULES = (
     Rule("/collections", Upstream.COLLECTIONS, READS, roles=None),
     Rule("/collections/{}/public", Upstream.COLLECTIONS, READS, roles=None),
     Rule("/collections/{}/metadata", Upstream.COLLECTIONS, READS, roles=None),
+    Rule("/collections/{}/revisions", Upstream.COLLECTIONS, READS, roles=None),
     Rule("/collections/{}/tokens", Upstream.COLLECTIONS, READS, roles=None),
     Rule("/collections/{}/tokens/{}", Upstream.COLLECTIONS, READS, roles=None),
     Rule("/collections/{}/tokens/{}/metadata", Upstream.COLLECTIONS, READS, roles=None),

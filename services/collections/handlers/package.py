@@ -106,4 +106,5 @@ def _package_request(
         contents.documents(offer, tokens, stored, chains),
         chains=chains,
         published=state.status == "published",
+        revision=state.revision,
     )

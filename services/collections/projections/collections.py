@@ -8,7 +8,7 @@ from uuid import UUID
 import msgspec
 
 from services.collections.domain.collection.revision import first_fields, revised_fields
-from services.collections.domain.collection.state import Status
+from services.collections.domain.collection.state import FIRST_REVISION, Status
 from shared.contracts import collections as events
 from shared.contracts.event import Event
 from shared.eventstore import RecordedEvent
@@ -40,6 +40,7 @@ class ListedCollection(msgspec.Struct, frozen=True):
 
 
 class CollectionRow(ListedCollection, frozen=True):
+    revision: int | None
     receivers: list[Any]
     royalty_receiver: str | None
     preview_enabled: bool
@@ -74,6 +75,7 @@ create table {table} (
   images json not null,
   scheduled_for timestamptz,
   publish_date timestamptz,
+  revision bigint,
   receivers json not null,
   royalty_receiver text,
   preview_enabled boolean not null,
@@ -128,13 +130,13 @@ def _changes(event: Event) -> dict[str, Any]:
         case events.ReceiversSet():
             receivers = msgspec.to_builtins(event.receivers)
             changes = {"receivers": receivers, "royalty_receiver": event.royalty_receiver}
-        case events.PublicationScheduled():
-            changes = {"scheduled_for": datetime.fromisoformat(event.publish_date)}
-        case events.PublicationCalledOff():
-            changes = {"scheduled_for": None}
-        case events.CollectionPublished():
-            publish_date = datetime.fromisoformat(event.publish_date)
-            changes = {"status": "published", "publish_date": publish_date, "scheduled_for": None}
+        case (
+            events.PublicationScheduled()
+            | events.PublicationCalledOff()
+            | events.CollectionPublished()
+            | events.PublicationRevised()
+        ):
+            changes = _publication_changes(event)
         case events.CollectionArchived() | events.CollectionRestored():
             changes = {"archived": isinstance(event, events.CollectionArchived)}
         case events.CustodyTaken():
@@ -154,6 +156,28 @@ def _changes(event: Event) -> dict[str, Any]:
     return changes
 
 
+def _publication_changes(
+    event: events.PublicationScheduled
+    | events.PublicationCalledOff
+    | events.CollectionPublished
+    | events.PublicationRevised,
+) -> dict[str, Any]:
+    match event:
+        case events.PublicationScheduled():
+            return {"scheduled_for": datetime.fromisoformat(event.publish_date)}
+        case events.PublicationCalledOff():
+            return {"scheduled_for": None}
+        case events.PublicationRevised():
+            return {"revision": event.revision}
+        case events.CollectionPublished():
+            return {
+                "status": "published",
+                "publish_date": datetime.fromisoformat(event.publish_date),
+                "scheduled_for": None,
+                "revision": event.revision or FIRST_REVISION,
+            }
+
+
 def _new_row(event: events.CollectionCreated, recorded: RecordedEvent) -> CollectionRow:
     return CollectionRow(
         id=event.collection_id,
@@ -164,6 +188,7 @@ def _new_row(event: events.CollectionCreated, recorded: RecordedEvent) -> Collec
         is_current=False,
         scheduled_for=None,
         publish_date=None,
+        revision=None,
         receivers=[],
         royalty_receiver=None,
         preview_enabled=False,
@@ -182,7 +207,7 @@ def _new_row(event: events.CollectionCreated, recorded: RecordedEvent) -> Collec
 
 COLLECTIONS = Projection(
     name="collections",
-    version=6,
+    version=7,
     row=CollectionRow,
     key=("id",),
     ddl=DDL,

@@ -4,7 +4,7 @@ They load a collection's state and its tokens; `domain.chains` makes the documen
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, LiteralString
 from uuid import UUID
 
 from services.collections.deciders import COLLECTION
@@ -13,8 +13,11 @@ from services.collections.domain.chains.offer import Creator, Offer, Royalty, ba
 from services.collections.domain.collection import royalties
 from services.collections.domain.collection.state import Collection
 from services.collections.queries.token import TokenQueries
-from shared.contracts.problem import Detail, invalid, not_found
+from shared.contracts.problem import Detail, Problem, invalid, not_found
 from shared.eventstore import EventStore
+
+SELECT_VERSION_OF_REVISION: LiteralString = """
+select version from revisions_v1 where collection_id = %s and number = %s"""
 
 
 @dataclass(frozen=True)
@@ -23,23 +26,27 @@ class MetadataQueries:
     token_queries: TokenQueries
     public_url: str
 
-    async def of_collection(self, reader: UUID | None, collection_id: UUID, chain: Chain | None) -> dict[str, Any]:
+    async def of_collection(
+        self, reader: UUID | None, collection_id: UUID, chain: Chain | None, revision: int | None = None
+    ) -> dict[str, Any]:
         """The document of a collection that is published or is the reader's own.
 
-        `chain` None: the collection's own. Raises NOT_FOUND; VALIDATION_FAILED at `?chain` if there is neither.
+        `chain` None: the collection's own; `revision` None: the present one. Raises NOT_FOUND, also for a revision that
+        there is not; VALIDATION_FAILED at `?chain` if there is neither.
         """
-        state = await self.visible(reader, collection_id)
+        state = await self._revised(await self.visible(reader, collection_id), collection_id, revision)
         return collection_metadata(_chain(chain, state), self.offer(state, collection_id))
 
     async def of_token(
-        self, reader: UUID | None, collection_id: UUID, number: int, chain: Chain | None
+        self, reader: UUID | None, collection_id: UUID, number: int, chain: Chain | None, revision: int | None = None
     ) -> dict[str, Any]:
         """The document of a token. Access and errors as `of_collection`; NOT_FOUND also for one not made yet."""
         state = await self.visible(reader, collection_id)
         on_chain = _chain(chain, state)
         series = await self.token_queries.series(state)
         token = await self.token_queries.token(series, number)
-        return token_metadata(on_chain, self.offer(state, collection_id), token)
+        revised = await self._revised(state, collection_id, revision)
+        return token_metadata(on_chain, self.offer(revised, collection_id), token)
 
     def offer(self, state: Collection, collection_id: UUID) -> Offer:
         """The fields that metadata is made from, of a collection in this state."""
@@ -57,6 +64,17 @@ class MetadataQueries:
             royalty_receiver=state.royalty_receiver,
             link=link,
         )
+
+    async def _revised(self, state: Collection, collection_id: UUID, revision: int | None) -> Collection:
+        """The collection as it was at a revision. Raises NOT_FOUND, and UNAVAILABLE for one of a moment ago."""
+        if revision is None or revision == state.revision:
+            return state
+        if state.revision is None or revision > state.revision:
+            raise not_found(f"Revision {revision}")
+        rows = await self.store.pool.rows(SELECT_VERSION_OF_REVISION, (collection_id, revision))
+        if not rows:
+            raise Problem("UNAVAILABLE", f"Revision {revision} is not in the read table yet: try again in a moment")
+        return (await self.store.load(COLLECTION, collection_id, as_of=rows[0][0])).state
 
     async def visible(self, reader: UUID | None, collection_id: UUID) -> Collection:
         """A collection that is published, or the reader's own. Raises NOT_FOUND for any other."""

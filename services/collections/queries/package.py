@@ -44,6 +44,7 @@ class PackageQueries:
             job_id=request.job_id,
             status=state.status,
             chains=CHAINS if request.chains is None else request.chains,
+            revision=request.revision,
             attempt=request.attempt,
             reason=state.reason,
             root=delivered.root if delivered else None,
@@ -71,6 +72,7 @@ class PackageQueries:
                 provenance=Provenance(package.provenance, PROVENANCE),
                 job_id=package.job_id,
                 chains=CHAINS if package.chains is None else package.chains,
+                revision=package.revision,
                 size=package.size,
             )
             for package in reversed(packages)

@@ -26,6 +26,7 @@ from services.collections.routes.projects import (
     rename_project,
 )
 from services.collections.routes.publication import call_off_publication, publish_collection
+from services.collections.routes.revisions import list_revisions
 from services.collections.routes.series import choose_series, get_series, list_tokens
 from services.collections.routes.templates import create_from_template
 from services.collections.routes.variables import get_variables, set_variables
@@ -50,6 +51,7 @@ ROUTES: list[ControllerRouterHandler] = [
     get_token,
     get_token_metadata,
     list_tokens,
+    list_revisions,
     get_series,
     choose_series,
     request_package,

@@ -86,6 +86,7 @@ SUMMARY = FIELDS | {
     "is_current": False,
     "scheduled_for": None,
     "publish_date": None,
+    "revision": None,
     "receivers": RECEIVERS,
     "royalty_receiver": None,
     "preview": {"enabled": False, "max_generations": 3, "is_remixable": False, "paid_by": "visitor"},
@@ -98,9 +99,18 @@ SUMMARY = FIELDS | {
     "version": 3,
 }
 DRAFT = SUMMARY | {"data": ADOPTED}
-PUBLISHED_SUMMARY = SUMMARY | {"status": "published", "publish_date": "2026-11-23T12:00:00Z", "version": 4}
+PUBLISHED_SUMMARY = SUMMARY | {
+    "status": "published",
+    "publish_date": "2026-11-23T12:00:00Z",
+    "revision": 1,
+    "version": 4,
+}
 PUBLIC = {name: PUBLISHED_SUMMARY.get(name) for name in PublicCollection.__struct_fields__}
 PUBLISHED = PUBLISHED_SUMMARY | {"data": ADOPTED}
+REVISIONS = [
+    {"revision": 2, "at": "2026-11-24T09:30:00Z", "changes": ["description", "price"]},
+    {"revision": 1, "at": "2026-11-23T12:00:00Z", "changes": []},
+]
 TOKEN = {"token": 1, "gid": GID, "hash": "dawn", "image": ARTWORK, "file": ARTWORK, "mime_type": "image/png"}
 SERIES = {"job_id": JOB_ID, "generations": [GID]}
 TOKENS = {"data": [TOKEN], "count": 1, "job_id": JOB_ID, "next_cursor": None, "error": None}

@@ -25,6 +25,9 @@ Raw = Annotated[bool, QueryParameter(description="The bare document, as contract
 Number = Annotated[
     str, PathParameter(description="From 1; or ERC-1155's 64 hexadecimal digits", max_length=64, min_length=1)
 ]
+Revision = Annotated[
+    int | None, QueryParameter(ge=1, le=2**53, description="Of what is public; by default the present one")
+]
 SUFFIX = ".json"
 NumberOrFile = Annotated[
     str,
@@ -50,10 +53,14 @@ async def get_collection_metadata(
     metadata_queries: NamedDependency[MetadataQueries],
     *,
     chain: ChosenChain = None,
+    revision: Revision = None,
     raw: Raw = False,
 ) -> Response[Envelope[dict[str, Any]]]:
-    """ERC-7572 (`contractURI`) for ETHEREUM and BASE, TZIP-16 for TEZOS. For published collections and your own."""
-    document = await metadata_queries.of_collection(reader_of(request), collection_id, chain)
+    """ERC-7572 (`contractURI`) for ETHEREUM and BASE, TZIP-16 for TEZOS. For published collections and your own.
+
+    With `revision` 1 as it was published, with a later one as it was after that change.
+    """
+    document = await metadata_queries.of_collection(reader_of(request), collection_id, chain, revision)
     return bare(request, document) if raw else Response(Envelope(document))
 
 
@@ -70,14 +77,15 @@ async def get_token_metadata(
     metadata_queries: NamedDependency[MetadataQueries],
     *,
     chain: ChosenChain = None,
+    revision: Revision = None,
     raw: Raw = False,
 ) -> Response[Envelope[dict[str, Any]]]:
     """ERC-721 and ERC-1155 with OpenSea's attributes for ETHEREUM and BASE, TZIP-12 and TZIP-21 for TEZOS.
 
     Tokens are the artworks of one finished job that were chosen when the collection was published, in that order; of a
-    draft, those that are chosen so far, or else all of the last job.
+    draft, those that are chosen so far, or else all of the last job. `revision` as for the collection's metadata.
     """
-    document = await metadata_queries.of_token(reader_of(request), collection_id, token_number(number), chain)
+    document = await metadata_queries.of_token(reader_of(request), collection_id, token_number(number), chain, revision)
     return bare(request, document) if raw else Response(Envelope(document))
 
 

@@ -52,6 +52,7 @@ REQUESTED = {
     "job_id": JOB_ID,
     "status": "requested",
     "chains": ["BASE"],
+    "revision": 1,
     "attempt": 1,
     "reason": None,
     "root": None,
@@ -73,5 +74,5 @@ STORED = REQUESTED | {
     "manifest": manifest(_CONTENTS),
 }
 PUBLISHED = PUBLIC | {
-    "packages": [{name: STORED[name] for name in ("root", "provenance", "job_id", "chains", "size")}],
+    "packages": [{name: STORED[name] for name in ("root", "provenance", "job_id", "chains", "revision", "size")}],
 }

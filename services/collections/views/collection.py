@@ -36,6 +36,8 @@ class ReceiverView(msgspec.Struct, frozen=True):
 class CollectionSummary(ListedCollection, frozen=True, kw_only=True):
     """A collection as lists show it. `price` is an exact decimal, and `version` the ETag's number."""
 
+    revision: int | None
+    """Of what is public: 1 as it was published, one more for each change since then; null for a draft."""
     receivers: list[ReceiverView]
     royalty_receiver: str | None
     """Takes all royalties on EVM chains: a contract that splits them."""
@@ -60,6 +62,7 @@ def collection_summary(row: CollectionRow) -> CollectionSummary:
     common = {name: getattr(row, name) for name in ListedCollection.__struct_fields__}
     return CollectionSummary(
         **common,
+        revision=row.revision,
         receivers=_receivers(msgspec.convert(row.receivers, list[SalesReceiver])),
         royalty_receiver=row.royalty_receiver,
         preview=PreviewView(
@@ -92,6 +95,7 @@ def collection_view(
         is_current=is_current,
         scheduled_for=datetime.fromisoformat(state.scheduled_for) if state.scheduled_for else None,
         publish_date=datetime.fromisoformat(state.publish_date) if state.publish_date else None,
+        revision=state.revision,
         receivers=_receivers(state.receivers),
         royalty_receiver=state.royalty_receiver,
         preview=PreviewView(preview.enabled, preview.max_generations, preview.is_remixable, preview.paid_by),

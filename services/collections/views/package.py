@@ -13,12 +13,16 @@ class Provenance(msgspec.Struct, frozen=True):
 
 
 class PublishedPackageView(msgspec.Struct, frozen=True, kw_only=True):
-    """A package of a published collection. `root`: its address on IPFS. `size`: bytes of its CAR file."""
+    """A package of a published collection. `root`: its address on IPFS. `size`: bytes of its CAR file.
+
+    `revision`: of what was public when it was requested; null if an early release made it.
+    """
 
     root: str
     provenance: Provenance
     job_id: UUID
     chains: Sequence[str]
+    revision: int | None
     size: int
 
 
@@ -31,6 +35,8 @@ class PackageView(msgspec.Struct, frozen=True, kw_only=True):
     status: Literal["requested", "stored", "failed"]
     chains: Sequence[str]
     """The chains that it has metadata for."""
+    revision: int | None
+    """Of what was public when it was requested; null if it was made of a draft, or by an early release."""
     attempt: int
     reason: str | None
     root: str | None

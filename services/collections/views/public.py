@@ -34,6 +34,8 @@ class PublicCollection(msgspec.Struct, frozen=True, kw_only=True):
     cover_image_url: str | None
     images: list[Any]
     publish_date: datetime | None = None
+    revision: int | None = None
+    """Of what is public: 1 as it was published, one more for each change since then."""
     receivers: list[ReceiverView] = []
     royalty_receiver: str | None = None
     preview: PreviewView
@@ -78,6 +80,7 @@ def public_collection(collection: CollectionSummary | CollectionView) -> PublicC
         batch_mint_enabled=collection.batch_mint_enabled,
         batch_max_tokens=collection.batch_max_tokens,
         publish_date=collection.publish_date,
+        revision=collection.revision,
         receivers=collection.receivers,
         royalty_receiver=collection.royalty_receiver,
     )

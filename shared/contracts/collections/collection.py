@@ -77,6 +77,19 @@ class CollectionPublished(CollectionEvent, frozen=True, tag="collection_publishe
     without a purpose as creators with a royalty: they still do."""
 
 
+class PublicationRevised(CollectionEvent, frozen=True, tag="publication_revised.v1"):
+    """What is public of a published collection was changed, by the events that were recorded with this one.
+
+    What early releases changed after a publication has no number.
+    """
+
+    collection_id: UUID
+    revision: int
+    """From 2: what was published is revision 1."""
+    changes: list[str]
+    """The members that were changed, such as `description`."""
+
+
 class CollectionRetitled(CollectionEvent, frozen=True, tag="collection_retitled.v1"):
     """The collection has another title."""
 
@@ -248,6 +261,7 @@ COLLECTION_EVENTS: tuple[type[CollectionEvent], ...] = (
     ImagesArranged,
     SeriesChosen,
     CollectionPublished,
+    PublicationRevised,
     CollectionArchived,
     CollectionRestored,
     ReceiversSet,

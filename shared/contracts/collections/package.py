@@ -65,6 +65,8 @@ class PackageRequested(PackageEvent, frozen=True, tag="package_requested.v1"):
     """The chains that it has metadata for; None: all three, as early releases made it."""
     published: bool | None = None
     """Whether the collection was published; None if an early release requested it, which did not record that."""
+    revision: int | None = None
+    """Of what is public of the collection; None if it was a draft, or if an early release requested it."""
 
 
 class PackageDelivered(PackageEvent, frozen=True, tag="package_delivered.v1"):

@@ -12,7 +12,7 @@ import pytest_asyncio
 
 from services.collections import scheduler
 from services.collections.app import SERVICE
-from services.collections.queries import component_asset, lists, series, token
+from services.collections.queries import component_asset, lists, metadata, revision, series, token
 from services.collections.queries.lists import FIRST, LAST
 
 ROWS = 100_000
@@ -32,15 +32,16 @@ from generate_series(1, 20000) n;
 insert into projects_v1 select id(20000 + n), id(1), 'Untitled ' || n, false, null, moment(n)
 from generate_series(1, 10) n;
 
-insert into collections_v6
+insert into collections_v7
 select id(n), id(1 + n % 20), id(1 + n % 2000), 'Birds ' || n, 'Many',
   case n % 4 when 0 then 'published' else 'draft' end, n % 11 = 10, false,
   (array['ETHEREUM', 'BASE', 'TEZOS'])[1 + n % 3], 10, '0.05', false, null, false, null, '[]',
-  case when n % 1000 = 1 then moment(n) end, case n % 4 when 0 then moment(n) end, '[]', null,
+  case when n % 1000 = 1 then moment(n) end, case n % 4 when 0 then moment(n) end,
+  case n % 4 when 0 then 1 end, '[]', null,
   n % 5 = 0, 3, n % 7 = 0, 'visitor', null, null, null, moment(n), moment(n), 3
 from generate_series(1, 100000) n;
 
-insert into instructions_v1 select id, '{"version":"v2","steps":[],"variables":[]}' from collections_v6;
+insert into instructions_v1 select id, '{"version":"v2","steps":[],"variables":[]}' from collections_v7;
 
 insert into component_assets_v4
   (asset_id, user_id, collection_id, component_id, name, path, mime_type, sha256, created_at)
@@ -48,6 +49,8 @@ select n, id(1 + n % 2000), id(1 + n % 100), 1 + n % 200, 'a', 'a/' || n, 'image
 from generate_series(0, 100000) n;
 
 insert into series_v3 select id(n), id(1 + n % 5000), id(1), 5, moment(n), null from generate_series(1, 20000) n;
+
+insert into revisions_v1 select id(n / 5), 1 + n % 5, n, moment(n), '[]' from generate_series(1, 100000) n;
 
 insert into artworks_v1 select id(n), id(1 + n / 5), id(1), n % 5, 'ab', '{}', '[]', '[]', moment(n)
 from generate_series(1, 100000) n;
@@ -77,6 +80,8 @@ QUERIES: dict[str, tuple[str, tuple[Any, ...]]] = {
     "what is due next": (scheduler.SELECT_NEXT_SCHEDULED_TIME, ()),
     "a draft's job": (token.SELECT_SERIES_OF_DRAFT, (UUID(int=5),)),
     "a published collection's job": (token.SELECT_SERIES_BEFORE, (UUID(int=5), LAST.time)),
+    "revisions": (revision.SELECT_REVISIONS, (UUID(int=5), revision.BEYOND, PAGE)),
+    "the version of a revision": (metadata.SELECT_VERSION_OF_REVISION, (UUID(int=5), 2)),
     "jobs that could be sold": (series.SELECT_JOBS, (UUID(int=5), OWNER, 21, UUID(int=5), 21)),
     "jobs of generations": (series.SELECT_JOBS_OF_GENERATIONS, (UUID(int=1), [UUID(int=5), UUID(int=6)])),
     "artworks of a series": (token.SELECT_ARTWORKS, (UUID(int=5), [UUID(int=21), UUID(int=22)])),
@@ -126,7 +131,7 @@ async def test_tables_have_the_columns_of_their_rows_in_this_order(full: psycopg
 @pytest.mark.asyncio(loop_scope="module")
 async def test_the_queries_return_rows_of_a_large_table(full: psycopg.AsyncConnection):
     """Plans over empty tables would prove nothing."""
-    cursor = await full.execute("select count(*) from collections_v6")
+    cursor = await full.execute("select count(*) from collections_v7")
     assert await cursor.fetchone() == (ROWS,)
     for query, values in QUERIES.values():
         assert await (await full.execute(query.encode(), values)).fetchall(), query

@@ -150,6 +150,7 @@ async def test_a_package_has_the_tokens_of_the_series(collections: Api, generati
     published = await collections.post(f"{path}/publish")
     assert [picture["gid"] for picture in published.data["series"]["pictures"]] == gids[::-1]
     answer = await asked(collections, collection, job)
+    assert answer.data["revision"] == 1
     (part,), _ = await listed(collections, answer.data["id"])
     assert [(artwork.token, str(artwork.gid)) for artwork in part.artworks] == [(1, gids[1]), (2, gids[0])]
     tokens = (await collections.get(f"{path}/tokens", None)).data

@@ -124,7 +124,9 @@ def test_an_edit_of_what_was_sold_is_refused():
 def test_description_and_price_of_a_published_collection_may_change():
     command = edit(description="New words", price=Decimal(3))
     given(collection, *created(), PUBLISHED).when(command).then(
-        events.CollectionDescribed(COLLECTION, "New words"), events.CollectionPriced(COLLECTION, "3")
+        events.CollectionDescribed(COLLECTION, "New words"),
+        events.CollectionPriced(COLLECTION, "3"),
+        events.PublicationRevised(COLLECTION, 2, ["description", "price"]),
     )
 
 
@@ -193,7 +195,10 @@ def test_a_receiver_on_another_chain_is_refused():
 
 def test_receivers_of_a_published_collection_may_change():
     outcome = given(collection, *created(), PUBLISHED).when(receive((TEZOS, "5", "creator"))).outcome
-    assert outcome == [events.ReceiversSet(COLLECTION, [recorded(TEZOS, "5")])]
+    assert outcome == [
+        events.ReceiversSet(COLLECTION, [recorded(TEZOS, "5")]),
+        events.PublicationRevised(COLLECTION, 2, ["receivers"]),
+    ]
 
 
 def test_configuring_a_preview_changes_only_the_fields_in_the_command():
@@ -229,7 +234,9 @@ def test_the_price_of_a_published_collection_stays_valid_on_its_chain():
     history = (*created(**{**SELLABLE, "blockchain": "TEZOS"}), PUBLISHED)
     given(collection, *history).when(edit(price=Decimal("0.1234567"))).then_refused("VALIDATION_FAILED", "/price")
     given(collection, *history).when(edit(price=None)).then_refused("VALIDATION_FAILED", "/price")
-    given(collection, *history).when(edit(price=Decimal(2))).then(events.CollectionPriced(COLLECTION, "2"))
+    given(collection, *history).when(edit(price=Decimal(2))).then(
+        events.CollectionPriced(COLLECTION, "2"), events.PublicationRevised(COLLECTION, 2, ["price"])
+    )
 
 
 @pytest.mark.parametrize(

@@ -52,6 +52,10 @@ ROYALTY = events.SalesReceiver("0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed", "5"
             events.PreviewConfigured(COLLECTION, enabled=True, max_generations=3, is_remixable=False, paid_by="owner"),
             "opened the preview: 3 artworks for each visitor to try at the owner's cost, but not to remix",
         ),
+        (
+            events.PublicationRevised(COLLECTION, 3, ["price", "cover_image_url"]),
+            "made revision 3 of what is public: price, cover image url",
+        ),
         (events.PublicationCalledOff(COLLECTION, ["it is archived"]), "called the publication off: it is archived"),
         (events.CustodyTransferred(COLLECTION, BOB, OTHER_PROJECT), f"handed it over to user {BOB}"),
     ],
@@ -64,7 +68,14 @@ def test_events_have_a_sentence_in_plain_english(event, text):
 @pytest.mark.parametrize("kind", events.COLLECTION_EVENTS, ids=lambda kind: kind.__name__)
 def test_every_event_of_a_collection_has_a_sentence(kind):
     """So the history of any collection can be read."""
-    values = {"collection_id": COLLECTION, "data": {"steps": []}, "receivers": [], "reasons": [], "images": []}
+    values = {
+        "collection_id": COLLECTION,
+        "data": {"steps": []},
+        "receivers": [],
+        "reasons": [],
+        "images": [],
+        "changes": [],
+    }
     values["series"] = SERIES
     event = kind(**{name: values.get(name, UUID(int=9)) for name in kind.__struct_fields__})
     assert sentence_of(event)

@@ -162,6 +162,15 @@ def test_the_root_of_a_draft_is_not_published_and_its_package_is_made_again_afte
     assert decide(request([token(1)], published=True), state) == []
 
 
+def test_a_package_keeps_the_revision_that_it_was_requested_at():
+    """A later one with equal documents, such as after another price, needs no other package."""
+    first = msgspec.structs.replace(request([token(1)], published=True), revision=2)
+    state = after(first, RecordOutcome(STORED))
+    assert state.request is not None
+    assert (state.request.revision, [package.revision for package in state.published]) == (2, [2])
+    assert decide(msgspec.structs.replace(first, revision=3), state) == []
+
+
 def test_published_roots_stay_listed_whatever_is_requested_later():
     first, second = request([token(1)], published=True), request([token(1)], "Ebb", published=True)
     other = msgspec.structs.replace(STORED, attempt=2, root="other", provenance="d" * 64)

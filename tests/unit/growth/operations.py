@@ -60,6 +60,7 @@ EXEMPT: dict[str, str] = {
     "listGenerations": PAGED,
     "listProjects": PAGED,
     "listTokens": PAGED,
+    "listRevisions": PAGED,
     "feed": PAGED,
     "getHistory": PAGED,
     "readHistory": PAGED,

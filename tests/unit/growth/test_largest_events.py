@@ -25,6 +25,7 @@ from services.collections.domain.collection import state as collection
 from services.collections.domain.collection.creation import CreateCollection
 from services.collections.domain.collection.editing import EditCollection, SetReceivers
 from services.collections.domain.collection.fields import FieldChanges
+from services.collections.domain.collection.revision import EDITABLE_ONCE_PUBLISHED
 from services.collections.domain.package import commands as package
 from services.collections.domain.package import state as package_state
 from services.credits.domain import account, decisions
@@ -35,7 +36,12 @@ from services.generation.domain.payload.draws import draw
 from services.generation.domain.planning.job_plan import JobRequest, plan_job
 from services.generation.domain.planning.steps import StepOwner, plan_steps
 from services.storage.consumers import out_data
-from shared.contracts.collections import ComponentAssetDescribed, PackagedDocument, PublicationCalledOff
+from shared.contracts.collections import (
+    ComponentAssetDescribed,
+    PackagedDocument,
+    PublicationCalledOff,
+    PublicationRevised,
+)
 from shared.contracts.event import Event, event_type
 from shared.contracts.generation import (
     CollectionAdopted,
@@ -121,6 +127,7 @@ def of_a_collection() -> list[Event]:
         *editing.decide(edit, state),
         *editing.decide(SetReceivers(USER, PROJECT, shares), state),
         PublicationCalledOff(COLLECTION, [CONTROL * 200] * 110),
+        PublicationRevised(COLLECTION, 2**63, [*EDITABLE_ONCE_PUBLISHED, "receivers"]),
     ]
 
 

@@ -95,7 +95,8 @@ def _set_receivers(command: SetReceivers, state: Collection, collection_id: UUID
     after = checked_receivers(command.shares, blockchain, command.pointer, splitter)
     if after == Receivers(state.receivers, state.royalty_receiver):
         return []
-    return [events.ReceiversSet(collection_id, after.receivers, after.royalty_receiver)]
+    changed = [events.ReceiversSet(collection_id, after.receivers, after.royalty_receiver)]
+    return [*changed, *_next_revision(state, collection_id, ["receivers"])]
 
 
 def _edit(command: EditCollection, state: Collection, collection_id: UUID) -> list[Event]:
@@ -121,7 +122,14 @@ def _revise(
     revised = list[Event](revisions(collection_id, state.fields, fields))
     if data != state.data:
         revised.append(events.InstructionsRevised(collection_id, data))
-    return revised
+    return [*revised, *_next_revision(state, collection_id, differences(state.fields, fields))]
+
+
+def _next_revision(state: Collection, collection_id: UUID, changes: list[str]) -> list[Event]:
+    """Of a published collection: what is public is changed in the open."""
+    if state.revision is None or not changes:
+        return []
+    return [events.PublicationRevised(collection_id, state.revision + 1, changes)]
 
 
 def changed_preview(before: Preview, changes: PreviewChanges, pointer: str = "") -> Preview:

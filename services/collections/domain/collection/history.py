@@ -62,6 +62,10 @@ def _artworks(series: events.ChosenSeries) -> str:
     return f"{'1 artwork' if count == 1 else f'{count} artworks'} of job {series.job_id}"
 
 
+def _names(event: events.PublicationRevised) -> str:
+    return ", ".join(name.replace("_", " ") for name in event.changes)
+
+
 def _value(name: str, value: object) -> str:
     return f"removed the {name}" if value is None else f"set the {name} to {value}"
 
@@ -90,6 +94,7 @@ _SENTENCES: dict[type[Event], Callable[[Any], str]] = {
     events.PublicationCalledOff: lambda event: f"called the publication off: {'; '.join(event.reasons)}",
     events.SeriesChosen: lambda event: f"chose {_artworks(event.series)} to be sold",
     events.CollectionPublished: _published,
+    events.PublicationRevised: lambda event: f"made revision {event.revision} of what is public: {_names(event)}",
     events.CollectionArchived: lambda _: "archived it",
     events.CollectionRestored: lambda _: "restored it from the archive",
     events.CustodyTaken: lambda event: f"keeps it for {event.social_identifier} on {event.social_org}",

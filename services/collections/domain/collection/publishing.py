@@ -10,14 +10,11 @@ from services.collections.domain.collection.instruction_faults import RequiredFi
 from services.collections.domain.collection.publication_faults import faults
 from services.collections.domain.collection.selection import Choice, contradicts
 from services.collections.domain.collection.series_faults import edition_faults
-from services.collections.domain.collection.state import Collection, owned, refuse_archived
+from services.collections.domain.collection.state import FIRST_REVISION, Collection, owned, refuse_archived
 from shared.contracts import collections as events
 from shared.contracts.event import Event
 from shared.contracts.problem import Detail, Problem, invalid
 from shared.contracts.times import in_utc
-
-FIRST_REVISION = 1
-"""Of what is public of a collection."""
 
 
 class Resolution(msgspec.Struct, frozen=True):

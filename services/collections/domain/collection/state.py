@@ -18,6 +18,8 @@ from shared.contracts.event import Event
 from shared.contracts.problem import Problem, not_found
 
 Status = Literal["draft", "published"]
+FIRST_REVISION = 1
+"""Of what is public: what was published."""
 PREVIEW_GENERATIONS = 3
 """Default bound on the artworks that a visitor of a preview may make."""
 
@@ -60,7 +62,7 @@ class Collection(msgspec.Struct, frozen=True):
     """What is sold from `scheduled_for` on; None if an early release scheduled it."""
     publish_date: str | None = None
     revision: int | None = None
-    """Of what is public; None for a draft, and for a collection that an early release published."""
+    """Of what is public, from FIRST_REVISION; None for a draft."""
 
     @property
     def chosen_series(self) -> events.ChosenSeries | None:
@@ -101,6 +103,8 @@ def _changes(state: Collection, event: Event) -> dict[str, Any]:
             | events.CollectionPublished()
         ):
             changes = _publication_changes(state, event)
+        case events.PublicationRevised():
+            changes = {"revision": event.revision}
         case events.CollectionArchived() | events.CollectionRestored():
             changes = {"archived": isinstance(event, events.CollectionArchived)}
         case events.CustodyTaken():
@@ -130,7 +134,7 @@ def _publication_changes(
                 "series": event.series,
                 "scheduled_for": None,
                 "scheduled_series": None,
-                "revision": event.revision,
+                "revision": event.revision or FIRST_REVISION,
                 "receivers": state.receivers if event.revision is None else with_purposes(state.receivers),
             }
 

@@ -29,7 +29,8 @@ from shared.contracts.storage import PackageFailed, PackageStored
 class RequestPackage(msgspec.Struct, frozen=True):
     """`parts` list what it is made of; `digest` is their sha256. `package_request` computes both.
 
-    `published`: whether the collection is published, so that the package's root is public.
+    `published`: whether the collection is published, so that the package's root is public; then `revision` is the one
+    of what is public.
     """
 
     collection_id: UUID
@@ -40,6 +41,7 @@ class RequestPackage(msgspec.Struct, frozen=True):
     parts: Sequence[Part]
     chains: Sequence[Chain] = CHAINS
     published: bool = False
+    revision: int | None = None
 
 
 def package_request(
@@ -53,11 +55,12 @@ def package_request(
     *,
     chains: Sequence[Chain] = CHAINS,
     published: bool = False,
+    revision: int | None = None,
 ) -> RequestPackage:
     """Raises CONFLICT for an entry that is larger than a part of a package may be."""
     digest = contents.digest(title, artworks, displays, documents)
     parts = contents.split(artworks, displays, documents)
-    return RequestPackage(collection_id, job_id, user_id, title, digest, parts, chains, published)
+    return RequestPackage(collection_id, job_id, user_id, title, digest, parts, chains, published, revision)
 
 
 class RecordOutcome(msgspec.Struct, frozen=True):
@@ -107,6 +110,7 @@ def _request(command: RequestPackage, state: Package) -> list[Event]:
         digest=command.digest,
         chains=list(command.chains),
         published=command.published,
+        revision=command.revision,
     )
     return [*parts, request]
 

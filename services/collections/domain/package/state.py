@@ -18,6 +18,7 @@ class PublishedPackage(msgspec.Struct, frozen=True):
     size: int
     chains: tuple[str, ...] | None
     """None: all, as in `PackageRequested`."""
+    revision: int | None = None
 
 
 class Package(msgspec.Struct, frozen=True):
@@ -54,9 +55,8 @@ def evolve(state: Package, event: Event) -> Package:
 def _with(state: Package, event: PackageDelivered) -> tuple[PublishedPackage, ...]:
     """The published packages with the one that was delivered, the newest last; without it if it is of a draft."""
     request = state.request
-    assert request is not None, "only a requested package is delivered"
-    if request.published is False:
+    if request is None or request.published is False:
         return state.published
     chains = None if request.chains is None else tuple(request.chains)
-    delivered = PublishedPackage(request.job_id, event.root, event.provenance, event.size, chains)
+    delivered = PublishedPackage(request.job_id, event.root, event.provenance, event.size, chains, request.revision)
     return (*(package for package in state.published if package.root != event.root), delivered)
