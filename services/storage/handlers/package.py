@@ -73,7 +73,8 @@ class PackageHandlers:
         except NotACid as error:
             raise Unpackable(f"An artwork's CID is not valid: {error}") from error
         artworks = {
-            path: await self._artworks.look_up(listed, request.user_id) for path, listed in planned.assets.items()
+            path: await self._artworks.look_up(listed, request.collection_id, request.user_id)
+            for path, listed in planned.assets.items()
         }
         declared = FileDeclaration(
             user_id=request.user_id,

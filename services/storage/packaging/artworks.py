@@ -36,11 +36,17 @@ class Artworks:
     def __init__(self, store: EventStore, objects: S3Store) -> None:
         self._store, self._objects = store, objects
 
-    async def look_up(self, listed: PackagedArtwork, user_id: UUID) -> Artwork:
-        """The stored artwork. Raises Unpackable unless its size, sha256 and CID are as listed."""
+    async def look_up(self, listed: PackagedArtwork, collection_id: UUID, user_id: UUID) -> Artwork:
+        """The stored artwork, which was made for the collection, or is the user's.
+
+        It may have been made for an earlier owner, whose file it stays. Raises Unpackable unless its size, sha256 and
+        CID are as listed.
+        """
         asset = (await self._store.load(ASSET, asset_stream(listed.source))).state
-        if asset is None or (asset.stored.asset_id, asset.stored.user_id) != (listed.asset_id, user_id):
-            raise Unpackable(f"Asset {listed.asset_id}, of token {listed.token}, is not in storage")
+        if asset is None or asset.stored.asset_id != listed.asset_id:
+            raise _not_stored(listed)
+        if asset.stored.user_id != user_id and asset.stored.collection_id != collection_id:
+            raise _not_stored(listed)
         stored = asset.stored
         if (stored.size, stored.sha256) != (listed.size, listed.sha256) or stored.cid not in (None, listed.cid):
             raise Unpackable(
@@ -80,6 +86,10 @@ class Artworks:
             raise Unpackable(f"The bytes of asset {listed.asset_id} are not in the file store") from error
         async for piece in pieces:
             yield piece
+
+
+def _not_stored(listed: PackagedArtwork) -> Unpackable:
+    return Unpackable(f"Asset {listed.asset_id}, of token {listed.token}, is not in storage")
 
 
 def bytes_differ(listed: PackagedArtwork) -> Unpackable:

@@ -75,11 +75,12 @@ async def built(api: Api, asking: Publisher, inputs: Contents, **more: Any) -> P
 
 async def refused(api: Api, asking: Publisher, inputs: Contents, **more: Any) -> str:
     """The sentence for the owner; and nothing was left in the store."""
+    before = [path for path in api.objects() if path.startswith("packages/")]
     package_request = request(inputs, **more)
     await ask(asking, package_request, inputs)
     event = await outcome(api, package_request)
     assert isinstance(event, PackageFailed), event
-    assert not [path for path in api.objects() if path.startswith("packages/")]
+    assert [path for path in api.objects() if path.startswith("packages/")] == before
     return event.reason
 
 
@@ -132,6 +133,19 @@ async def test_what_can_not_be_packaged_is_told_in_a_sentence(storage: Api, aski
     assert "differs from the file in storage" in await refused(storage, asking, with_second(sha256="0" * 64))
     assert "differs from the file in storage" in await refused(storage, asking, with_second(cid=first.cid))
     assert "CID is not valid" in await refused(storage, asking, with_second(cid="Qm"))
+
+
+async def test_after_a_transfer_the_new_owner_packages_what_was_made_before_it(storage: Api, asking: Publisher):
+    """The files of a collection's jobs stay those of the user for whom they were made."""
+    inputs = await uploaded(storage, [content(1000, 1)])
+    grant = storage.grant(ALICE, inputs.job_id, collection_id=str(inputs.collection_id))
+    asset = (await storage.upload(content(1000, 1), "1.png", grant)).data
+    artwork = msgspec.structs.replace(inputs.artworks[0], asset_id=asset["id"], source=asset["path"])
+    transferred = msgspec.structs.replace(inputs, artworks=[artwork])
+    stored = await built(storage, asking, transferred, user=BOB)
+    assert (await storage.get(f"/assets/{stored.asset_id}", BOB)).data["path"].startswith(f"packages/{BOB}/")
+    elsewhere = msgspec.structs.replace(transferred, collection_id=uuid4())
+    assert "is not in storage" in await refused(storage, asking, elsewhere, user=BOB)
 
 
 async def test_bytes_that_have_changed_in_the_store_are_not_packaged(storage: Api, asking: Publisher):
