@@ -208,7 +208,7 @@ async def test_the_roots_of_a_published_collection_are_public_and_stay_listed(
         assert public.data["packages"][0]["chains"] == ["BASE"]
         assert roots[0] in public.headers["etag"], "another representation has another ETag"
     assert public.headers["etag"] != before.headers["etag"]
-    assert set(public.data) == set(package_examples.PUBLIC)
+    assert set(public.data) == set(package_examples.PUBLISHED)
 
 
 async def test_a_stored_package_has_its_manifest(collections: Api, generating: Publisher, storing: Publisher):
