@@ -2,6 +2,8 @@
 
 import asyncio
 import io
+import tracemalloc
+from collections.abc import AsyncIterator
 from typing import Any, LiteralString
 
 import aiohttp
@@ -29,7 +31,7 @@ from tests.integration.packages.published_package import (
 from tests.integration.packages.test_building import uploaded
 from tests.support.apps.storage import Api
 from tests.support.publishing import Publisher
-from tests.unit.content.contents import content
+from tests.unit.content.contents import MIB, content, pieces
 from tests.unit.content.package_file import COLLECTION
 
 COUNT_BLOCKS: LiteralString = "select count(*) from package_blocks"
@@ -127,3 +129,32 @@ async def test_a_package_of_an_early_release_is_listed_from_its_file(storage: Ap
     assert await store.pool.rows(COUNT_BLOCKS, ()) == before
     assert (await read(storage, f"{package.root}?format=car")).raw == package.car
     assert (await read(storage, draft.root)).code == (404, "NOT_FOUND")
+
+
+async def test_no_file_is_held_whole(storage: Api, asking: Publisher):
+    """Neither a plain file nor a CAR file of 64 MiB: a few blocks of 1 MiB are in memory at a time."""
+
+    async def body() -> AsyncIterator[bytes]:
+        for piece in pieces(64 * MIB, 5):
+            yield piece
+
+    await publish(asking)
+    asset = (await storage.upload(body(), "large.png")).data
+    inputs = await uploaded(storage, [b"x"])
+    large = msgspec.structs.replace(
+        inputs.artworks[0],
+        asset_id=asset["id"],
+        source=asset["path"],
+        **{name: asset[name] for name in ("size", "sha256", "cid")},
+    )
+    await build(storage, asking, msgspec.structs.replace(inputs, artworks=[large]))
+    for form in ("", "?format=car"):
+        tracemalloc.start()
+        try:
+            async with storage.session.get(f"{storage.url}/ipfs/{large.cid}{form}") as response:
+                size = sum([len(chunk) async for chunk in response.content.iter_chunked(MIB)])
+            peak = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+        assert size >= 64 * MIB
+        assert peak < 24 * MIB, form
