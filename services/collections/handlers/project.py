@@ -36,18 +36,40 @@ class ProjectHandlers:
 
         Raises CONFLICT after MAX_ATTEMPTS numbers that other commands have taken meanwhile.
         """
-        for number in range(count + 1, count + 1 + MAX_ATTEMPTS):
+        number = count + 1
+        for _ in range(MAX_ATTEMPTS):
             command = create_untitled(user_id, number)
             events = project.decide(command, project.NOTHING)
             try:
                 appended = await self.store.append([StreamAppend(command.project_id, 0, events)], context)
             except VersionConflict:
+                number = await self._free_number(user_id, number)
                 continue
             # A repeated command may have been recorded under a smaller number: the stream is then that project's.
             ((project_id, version),) = appended.versions.items()
             loaded = await self.store.load(PROJECT, project_id)
             return Handled(loaded.state, version, appended.position, began_at=loaded.began_at)
         raise Problem("CONFLICT", CONTENDED)
+
+    async def _free_number(self, user_id: UUID, number: int) -> int:
+        """The first number after `number`, which is taken, that no untitled project of the user has.
+
+        Projects that were renamed keep theirs. Loads about twice as many projects as the answer has binary digits.
+        """
+        step = 1
+        while await self._is_taken(user_id, number + step):
+            number, step = number + step, step * 2
+        free = number + step
+        while free - number > 1:
+            middle = (number + free) // 2
+            if await self._is_taken(user_id, middle):
+                number = middle
+            else:
+                free = middle
+        return free
+
+    async def _is_taken(self, user_id: UUID, number: int) -> bool:
+        return (await self.store.load(PROJECT, create_untitled(user_id, number).project_id)).version > 0
 
     async def rename_project(self, user_id: UUID, project_id: UUID, name: str, context: Context) -> Handled[Project]:
         """Raises NOT_FOUND for a project that is not the user's, VALIDATION_FAILED."""

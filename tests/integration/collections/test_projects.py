@@ -26,6 +26,14 @@ async def test_concurrent_creations_create_one_default_project(api: Api):
     assert len({item["id"] for item in collections}) == 20
 
 
+async def test_untitled_projects_that_were_renamed_keep_their_numbers(api: Api):
+    """However many they are: the next one has the first number that none of them had."""
+    for number in range(1, 24):
+        project = (await api.post("/projects/untitled")).data
+        assert project["name"] == ("Untitled" if number == 1 else f"Untitled {number}")
+        await api.put(f"/projects/{project['id']}", {"name": "Birds"})
+
+
 async def test_untitled_projects_are_numbered(api: Api):
     """Also by concurrent requests."""
     answers = await asyncio.gather(*(api.post("/projects/untitled") for _ in range(5)))
