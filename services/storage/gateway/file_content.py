@@ -25,10 +25,9 @@ async def content(dag: Dag, target: Target, span: Span) -> AsyncIterator[bytes]:
     try:
         async with contextlib.aclosing(chunks(dag, target, span)) as parts:
             async for part in parts:
-                following = asyncio.create_task(_piece(dag, part))
-                if ahead is not None:
-                    yield await ahead
-                ahead = following
+                current, ahead = ahead, asyncio.create_task(_piece(dag, part))
+                if current is not None:
+                    yield await current
         if ahead is not None:
             yield await ahead
     finally:

@@ -14,6 +14,8 @@ from services.storage.domain.package import package_stream
 from services.storage.processes.list_packages import PackageLister
 from services.storage.tables.package_blocks import PackageBlocks
 from shared.content.car_frames import CarFrames
+from shared.content.cid import RAW as RAW_CODEC
+from shared.content.cid import Cid
 from shared.content.files import cid_of
 from shared.contracts.collections import CollectionArchived, CollectionRestored
 from shared.contracts.storage import PackageStored
@@ -95,6 +97,24 @@ async def test_bytes_that_have_changed_in_the_store_are_never_served(storage: Ap
     assert (await read(storage, f"{package.root}/{package.inputs.artworks[0].path}")).raw == LARGE
     await asyncio.to_thread(client.remove_object, bucket, asset["path"])
     assert (await read(storage, package.root)).code == (503, "UNAVAILABLE")
+
+
+async def test_a_file_with_a_damaged_block_is_broken_off_there(storage: Api, asking: Publisher):
+    """What comes before is right, and never looks complete; ranges of its other blocks are served."""
+    package = await a_package(storage, asking)
+    asset = (await storage.get(f"/assets/{package.stored.asset_id}")).data
+    second = str(Cid.of(RAW_CODEC, LARGE[MIB : 2 * MIB]))
+    frame = next(frame for frame in CarFrames().update(package.car) if str(frame.cid) == second)
+    damaged = bytearray(package.car)
+    damaged[frame.place + 7] ^= 1
+    client, bucket = storage.bucket.client(), storage.bucket.name
+    await asyncio.to_thread(client.put_object, bucket, asset["path"], io.BytesIO(bytes(damaged)), len(damaged))
+    cid = file_cid(LARGE)
+    for form in ("", "?format=car"):
+        assert await read_or_broken(storage, cid + form) is None, form
+    assert (await read(storage, cid, range=f"bytes=5-{MIB - 1}")).raw == LARGE[5:MIB]
+    assert (await read(storage, cid, range=f"bytes={2 * MIB}-")).raw == LARGE[2 * MIB :]
+    assert await read_or_broken(storage, f"{cid}?format=car&entity-bytes={MIB}:{MIB}") is None
 
 
 async def read_or_broken(api: Api, path: str) -> Any:
