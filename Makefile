@@ -29,7 +29,7 @@ help:
 	@echo 'make run     serve until Ctrl-C, at http://127.0.0.1:$(PORT), everything kept in $(DATA)'
 	@echo 'make test    all tests, on real servers that come with the dependencies (TESTS=tests/unit for some, LOAD=1 on a busy machine)'
 	@echo 'make test-fast  unit and contract tests, properties with fewer examples'
-	@echo 'make check   format, lint, types, import rules, the rules of tools/rules.py, and whether all tests load'
+	@echo 'make check   format, lint, types, import rules, the rules of tools/rules.py, and whether all tests load under the same names'
 	@echo 'make bench   measure performance beside comparable systems (ROWS="P2 P5" for some; see benchmarks/README.md)'
 	@echo 'make docs    build the documentation as a site, in build/docs'
 	@echo 'make reference  write the pages of docs/reference that are generated from the code'
@@ -53,7 +53,7 @@ check: $(INSTALLED)
 	$(RUN) mypy
 	$(BIN)/python -c "from importlinter.cli import lint_imports_command; lint_imports_command()"
 	$(RUN) tools.rules
-	@collected=$$($(RUN) pytest --collect-only -qq tests) || { echo "$$collected" >&2; exit 1; }
+	$(RUN) tools.test_names
 
 docs: $(INSTALLED)
 	@$(RUN) sphinx -W --keep-going -q -b html -d build/doctrees docs build/docs
