@@ -53,7 +53,7 @@ def consumers(
 
     async def on_workflow(recorded: RecordedEvent) -> None:
         assert isinstance(recorded.event, WorkflowRegistered), recorded.type
-        await workflows.note(recorded.event, recorded.recorded_at)
+        await workflows.note(recorded.event)
 
     async def on_package(recorded: RecordedEvent) -> None:
         assert isinstance(recorded.event, PackageStored | PackageFailed), recorded.type

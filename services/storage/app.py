@@ -17,6 +17,7 @@ from services.storage.providers.s3 import S3Store
 from services.storage.queries.asset import Queries
 from services.storage.queries.public_token import PublicTokenQueries
 from services.storage.routes import ROUTES
+from services.storage.routes.tokens import provide_token_files
 from services.storage.settings import StorageSettings
 from services.storage.tables.package_blocks import PackageBlocks
 from services.storage.tables.published_collections import PublishedCollections
@@ -82,6 +83,7 @@ async def build(runtime: Runtime) -> Parts:
             "objects": objects,
             "links": links,
         },
+        providers={"token_files": provide_token_files},
         consumers=consumers(handlers, package_handlers, queries, PublishedCollections(runtime.store)),
         processes=[PackageLister(queries, objects, package_blocks).process()],
         background=[keep_bucket],

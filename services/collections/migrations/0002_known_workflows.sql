@@ -1,8 +1,6 @@
--- The newest version of each workflow that generation has registered, and the fields that its steps must set, as JSON:
--- publishing refuses a step that generation could not run.
+-- Each workflow that generation has registered, and the fields that all of its versions require, as JSON: publishing
+-- refuses a step that generation could not have run.
 create table known_workflows (
-  name        text primary key,
-  version     bigint not null,
-  required    text not null,
-  recorded_at timestamptz not null
+  name     text primary key,
+  required text not null
 );

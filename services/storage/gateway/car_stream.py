@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from services.storage.gateway.dag import Dag
 from services.storage.gateway.paths import Target
 from services.storage.gateway.request_form import CarForm
-from services.storage.gateway.walk import Span, entity, everything, file_size
+from services.storage.gateway.walk import entity, everything, file_size
 from shared.content import car
 from shared.content.cid import Cid
 from shared.content.nodes import FILE
@@ -48,7 +48,7 @@ async def _below(
     if form.entity_bytes is None or not is_file:
         return entity(dag, target.cid, None, previous)
     span = form.entity_bytes.in_file(await file_size(dag, target))
-    return _only(dag, target.cid) if span is None else entity(dag, target.cid, Span(*span), previous)
+    return _only(dag, target.cid) if span is None else entity(dag, target.cid, span, previous)
 
 
 async def _only(dag: Dag, cid: Cid) -> AsyncIterator[tuple[Cid, bytes]]:

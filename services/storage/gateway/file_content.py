@@ -7,9 +7,10 @@ from itertools import chain
 
 import msgspec
 
+from services.storage.domain.ranges import ByteRange
 from services.storage.gateway.dag import Dag
 from services.storage.gateway.paths import Target
-from services.storage.gateway.walk import ENTRY, Chunk, Span, chunks
+from services.storage.gateway.walk import ENTRY, Chunk, chunks
 from shared.content.cid import Cid
 from shared.content.media import EMPTY, EXTENSIONS, TEXT, kind_of
 from shared.content.nodes import HAMT, Block
@@ -19,7 +20,7 @@ _TYPES: Mapping[str, str] = {extension: mime_type for mime_type, extension in EX
 _JSON = "application/json"
 
 
-async def content(dag: Dag, target: Target, span: Span) -> AsyncIterator[bytes]:
+async def content(dag: Dag, target: Target, span: ByteRange) -> AsyncIterator[bytes]:
     """The bytes of a span, in pieces of up to 1 MiB; one piece is read ahead."""
     ahead: asyncio.Task[bytes] | None = None
     try:
@@ -49,7 +50,7 @@ async def media_type(dag: Dag, target: Target, name: str) -> str:
 async def _by_content(dag: Dag, target: Target) -> str:
     first = target.cid
     if target.node is not None:
-        async with contextlib.aclosing(chunks(dag, target, Span(0, 0))) as parts:
+        async with contextlib.aclosing(chunks(dag, target, ByteRange(0, 0))) as parts:
             first = (await anext(parts)).cid
     start = await dag.block(first)
     kind = kind_of(start)

@@ -10,6 +10,7 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
+from services.storage.domain.ranges import ByteRange
 from shared.contracts.problem import Detail, Problem, invalid
 
 RAW_TYPE, CAR_TYPE = "application/vnd.ipld.raw", "application/vnd.ipld.car"
@@ -24,12 +25,12 @@ class EntityBytes(NamedTuple):
     first: int
     last: int | None
 
-    def in_file(self, size: int) -> tuple[int, int] | None:
+    def in_file(self, size: int) -> ByteRange | None:
         """The first and the last byte of the range that are in a file of this size; None if none is."""
         first = max(size + self.first, 0) if self.first < 0 else self.first
         last = size - 1 if self.last is None else size + self.last if self.last < 0 else self.last
         last = min(last, size - 1)
-        return (first, last) if first <= last else None
+        return ByteRange(first, last) if first <= last else None
 
 
 class CarForm(msgspec.Struct, frozen=True):

@@ -3,6 +3,7 @@
 from collections.abc import AsyncGenerator, AsyncIterator
 from typing import NamedTuple
 
+from services.storage.domain.ranges import ByteRange
 from services.storage.gateway.dag import Dag
 from services.storage.gateway.paths import Target
 from shared.content.cid import RAW, Cid
@@ -10,13 +11,6 @@ from shared.content.nodes import FILE, HAMT, Block, decode
 
 ENTRY = 2
 """Characters of a HAMT link's name before an entry's own; a link to a deeper block has no more."""
-
-
-class Span(NamedTuple):
-    """Bytes `first` to `last` of a file, both included."""
-
-    first: int
-    last: int
 
 
 class Chunk(NamedTuple):
@@ -32,7 +26,7 @@ async def file_size(dag: Dag, target: Target) -> int:
     return await dag.size(target.cid) if target.node is None else sum(target.node.sizes)
 
 
-async def chunks(dag: Dag, target: Target, span: Span) -> AsyncGenerator[Chunk, None]:
+async def chunks(dag: Dag, target: Target, span: ByteRange) -> AsyncGenerator[Chunk, None]:
     """The parts of a file that have the bytes of a span which lies in the file, in order."""
     if target.node is None:
         yield Chunk(target.cid, span.first, span.last - span.first + 1)
@@ -45,13 +39,13 @@ async def chunks(dag: Dag, target: Target, span: Span) -> AsyncGenerator[Chunk, 
             yield chunk
 
 
-def _parts(node: Block, span: Span) -> list[tuple[Cid, Span]]:
+def _parts(node: Block, span: ByteRange) -> list[tuple[Cid, ByteRange]]:
     """The children of a file's node that overlap a span, each with the overlap in bytes of its own."""
     parts, begin = [], 0
     for link, size in zip(node.links, node.sizes, strict=True):
         first, last = max(span.first - begin, 0), min(span.last - begin, size - 1)
         if first <= last:
-            parts.append((link.cid, Span(first, last)))
+            parts.append((link.cid, ByteRange(first, last)))
         begin += size
     return parts
 
@@ -73,7 +67,9 @@ async def everything(dag: Dag, cid: Cid, previous: set[Cid] | None) -> AsyncIter
             yield item
 
 
-async def entity(dag: Dag, cid: Cid, span: Span | None, previous: set[Cid] | None) -> AsyncIterator[tuple[Cid, bytes]]:
+async def entity(
+    dag: Dag, cid: Cid, span: ByteRange | None, previous: set[Cid] | None
+) -> AsyncIterator[tuple[Cid, bytes]]:
     """The blocks of one file, or of its bytes in `span`; or those that list a directory's entries."""
     is_new = previous is None or cid not in previous
     if previous is not None:
@@ -87,9 +83,9 @@ async def entity(dag: Dag, cid: Cid, span: Span | None, previous: set[Cid] | Non
         yield cid, block
     node = decode(block)
     if node.kind == FILE:
-        parts = _parts(node, span or Span(0, sum(node.sizes)))
+        parts = _parts(node, span or ByteRange(0, sum(node.sizes)))
     elif node.kind == HAMT:
-        parts = [(link.cid, Span(0, 0)) for link in node.links if len(link.name) == ENTRY]
+        parts = [(link.cid, ByteRange(0, 0)) for link in node.links if len(link.name) == ENTRY]
     else:
         parts = []
     await dag.expect([cid for cid, _ in parts])

@@ -7,20 +7,17 @@ from urllib.parse import quote
 from litestar import Response
 from litestar.response import Stream
 
-from services.storage.domain.ranges import ByteRange, Unsatisfiable, parse_range
 from services.storage.gateway.car_stream import EMPTY_CAR, car_stream, car_tag
 from services.storage.gateway.dag import Dag
 from services.storage.gateway.file_content import content, entries, media_type
 from services.storage.gateway.paths import Target
 from services.storage.gateway.request_form import CAR_TYPE, RAW_TYPE, CarForm
-from services.storage.gateway.walk import Span, file_size
-from services.storage.routes.file_response import SANDBOX, range_header
+from services.storage.gateway.walk import file_size
+from services.storage.routes.file_response import SANDBOX, requested_part
 from shared.content.nodes import FILE
-from shared.contracts.problem import Problem
 from shared.http import ApiRequest
 from shared.http.etag import check_if_match, is_not_modified
 from shared.http.ingress import is_head
-from shared.http.problems import respond
 
 FOREVER = "public, max-age=29030400, immutable"
 A_WEEK = "public, max-age=604800, stale-while-revalidate=2678400"
@@ -115,26 +112,13 @@ def disposition(kind: str, name: str) -> str:
 
 async def _bytes(answer: Answer, headers: dict[str, str], size: int, *, is_block: bool) -> Response[Any]:
     """A block or a file, whole or one range of it."""
-    if (early := _unchanged(answer.request, headers)) is not None:
-        return early
-    headers["accept-ranges"] = "bytes"
-    only_headers = is_head(answer.request.scope)
-    try:
-        requested = None if only_headers else parse_range(range_header(answer.request, headers["etag"]), size)
-    except Unsatisfiable:
-        problem = Problem("RANGE_NOT_SATISFIABLE", f"The content has {size} bytes")
-        return respond(problem, headers={"content-range": f"bytes */{size}"})
-    span = requested or ByteRange(0, size - 1)
-    headers["content-length"] = str(span.length)
-    if requested:
-        headers["content-range"] = f"bytes {requested.first}-{requested.last}/{size}"
-    status = 206 if requested else 200
-    if only_headers or span.length == 0:
-        return Stream(iter(()), status_code=status, headers=headers)
+    part = requested_part(answer.request, headers, size, "content")
+    if isinstance(part, Response):
+        return part
     if is_block or answer.target.node is None:
         block = await answer.dag.block(answer.target.cid)
-        return Response(block[span.first : span.last + 1], status_code=status, headers=headers)
-    return Stream(content(answer.dag, answer.target, Span(*span)), status_code=status, headers=headers)
+        return Response(block[part.span.first : part.span.last + 1], status_code=part.status, headers=headers)
+    return Stream(content(answer.dag, answer.target, part.span), status_code=part.status, headers=headers)
 
 
 async def _listing(answer: Answer) -> Response[Any]:

@@ -1,5 +1,6 @@
 """The files of published tokens. Public, since marketplaces and wallets send no bearer token."""
 
+from dataclasses import dataclass
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -8,7 +9,7 @@ from litestar.di import NamedDependency
 from litestar.params import PathParameter
 
 from services.storage.providers.s3 import S3Store
-from services.storage.queries.public_token import PublicTokenQueries
+from services.storage.queries.public_token import FileKind, PublicTokenQueries
 from services.storage.routes.documentation import FileDownload
 from services.storage.routes.file_response import PUBLIC, file_response
 from shared.contracts.token_number import token_number
@@ -21,25 +22,43 @@ Number = Annotated[
 ]
 
 
+@dataclass(frozen=True)
+class TokenFiles:
+    """The files of the token in a request's path."""
+
+    request: ApiRequest
+    collection_id: UUID
+    number: int
+    queries: PublicTokenQueries
+    objects: S3Store
+
+    async def response(self, kind: FileKind) -> Response[Any]:
+        row = await self.queries.file(self.collection_id, self.number, kind)
+        return await file_response(self.request, row, self.objects, PUBLIC)
+
+
+def provide_token_files(
+    request: ApiRequest,
+    collection_id: FromPath[UUID],
+    number: Number,
+    public_token_queries: NamedDependency[PublicTokenQueries],
+    objects: NamedDependency[S3Store],
+) -> TokenFiles:
+    return TokenFiles(request, collection_id, token_number(number), public_token_queries, objects)
+
+
 @get(
     "/collections/{collection_id:uuid}/tokens/{number:str}/image",
     summary="A token's image",
     opt=ANYONE,
     operation_class=FileDownload,
 )
-async def read_token_image(
-    request: ApiRequest,
-    collection_id: FromPath[UUID],
-    number: Number,
-    public_token_queries: NamedDependency[PublicTokenQueries],
-    objects: NamedDependency[S3Store],
-) -> Response[Any]:
+async def read_token_image(token_files: NamedDependency[TokenFiles]) -> Response[Any]:
     """The artwork, or an image that represents it if the artwork is not one. Of published collections only.
 
     It never changes, so it may be cached without a limit. The ETag is the sha256.
     """
-    row = await public_token_queries.file(collection_id, token_number(number), "image")
-    return await file_response(request, row, objects, PUBLIC)
+    return await token_files.response("image")
 
 
 @get(
@@ -48,16 +67,9 @@ async def read_token_image(
     opt=ANYONE,
     operation_class=FileDownload,
 )
-async def read_token_animation(
-    request: ApiRequest,
-    collection_id: FromPath[UUID],
-    number: Number,
-    public_token_queries: NamedDependency[PublicTokenQueries],
-    objects: NamedDependency[S3Store],
-) -> Response[Any]:
+async def read_token_animation(token_files: NamedDependency[TokenFiles]) -> Response[Any]:
     """The artwork if it is not an image: a video, a sound, a model or a page; else 404. Otherwise as `image`."""
-    row = await public_token_queries.file(collection_id, token_number(number), "animation")
-    return await file_response(request, row, objects, PUBLIC)
+    return await token_files.response("animation")
 
 
 @get(
@@ -66,13 +78,6 @@ async def read_token_animation(
     opt=ANYONE,
     operation_class=FileDownload,
 )
-async def read_token_thumbnail(
-    request: ApiRequest,
-    collection_id: FromPath[UUID],
-    number: Number,
-    public_token_queries: NamedDependency[PublicTokenQueries],
-    objects: NamedDependency[S3Store],
-) -> Response[Any]:
+async def read_token_thumbnail(token_files: NamedDependency[TokenFiles]) -> Response[Any]:
     """What metadata names as the thumbnail: the image itself. Otherwise as `image`."""
-    row = await public_token_queries.file(collection_id, token_number(number), "thumbnail")
-    return await file_response(request, row, objects, PUBLIC)
+    return await token_files.response("thumbnail")

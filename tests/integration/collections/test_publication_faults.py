@@ -84,5 +84,6 @@ async def test_steps_that_could_not_run_are_refused_once_workflows_are_known(api
     refused = await api.post(f"{path}/publish", {"job_id": str(job)})
     assert refused.refusal == (400, "VALIDATION_FAILED", pointers)
     await register("frame", 1, "title")
+    await register("frame", 2, "title", "border")  # the artworks were made by a version that did not require it
     await register("sketch", 2, "prompt")
     assert (await api.post(f"{path}/publish", {"job_id": str(job)})).status == 200
