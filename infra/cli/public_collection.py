@@ -52,7 +52,8 @@ def public_collection(url: str) -> PublicCollection:
     if status == HTTPStatus.NOT_FOUND:
         fail(f"{address}: the collection does not exist, or is not published")
     if status != HTTPStatus.OK:
-        fail(f"{address} answers with status {status}")
+        advice = ": try again in a moment" if status >= HTTPStatus.INTERNAL_SERVER_ERROR else ""
+        fail(f"{address} answers with status {status}{advice}")
     try:
         return msgspec.json.decode(body, type=_Answer).data
     except (msgspec.DecodeError, UnicodeDecodeError) as error:

@@ -135,7 +135,7 @@ async def follow(
 ) -> None:
     tokens = {"creator": (me, "user"), "operator": (uuid4(), "user", "operator")}
     headers = dict(exchange.headers)
-    if exchange.who != "nobody":
+    if exchange.who != "anonymous":
         headers["Authorization"] = f"Bearer {running.token(*tokens[exchange.who])}"
     body = reader.filled_json(exchange.body)
     where = f"{GUIDE.name}:{exchange.line}: {exchange.method} {exchange.path}"

@@ -36,7 +36,7 @@ class PackageHandlers:
         self,
         user_id: UUID,
         collection_id: UUID,
-        job_id: UUID,
+        job_id: UUID | None,
         chains: Sequence[Chain] | None,
         context: Context,
         *,
@@ -44,8 +44,9 @@ class PackageHandlers:
     ) -> Handled[Package]:
         """Requests a job's package for these chains, `None` for the collection's own, or all if it has none.
 
-        Idempotent. Raises NOT_FOUND, CONFLICT, UNAVAILABLE until all artworks are in; VALIDATION_FAILED at
-        `/allow_local` if nobody else could follow the links in its metadata, unless `allow_local`.
+        `job_id` None: the job of the series that is sold or chosen. Idempotent. Raises NOT_FOUND, CONFLICT, UNAVAILABLE
+        until all artworks are in; VALIDATION_FAILED at `/job_id` if there is no such series, and at `/allow_local` if
+        nobody else could follow the links in its metadata, unless `allow_local`.
         """
         state = (await self.store.load(COLLECTION, collection_id)).state
         owned(state, user_id)
@@ -57,16 +58,21 @@ class PackageHandlers:
         stored = await self.asset_queries.stored_files(collection_id, asset_ids)
         offer = self.metadata_queries.offer(state, collection_id)
         on_chains = contents.chains_of(chains, state.fields.blockchain)
-        command = await asyncio.to_thread(_package_request, state, job_id, offer, tokens, stored, on_chains)
-        stream_id = package_id(collection_id, job_id)
+        command = await asyncio.to_thread(_package_request, state, series.job_id, offer, tokens, stored, on_chains)
+        stream_id = package_id(collection_id, series.job_id)
         return await self.store.handle(PACKAGE, stream_id, partial(decide, command), context)
 
-    async def _series(self, state: Collection, job_id: UUID) -> FinishedSeries:
+    async def _series(self, state: Collection, job_id: UUID | None) -> FinishedSeries:
         """The collection's tokens, if this job made them; of a draft whose series is not chosen, all of the job's."""
         assert state.collection_id is not None, "the collection exists"
         if state.chosen_series is None and state.status == "draft":
+            if job_id is None:
+                message = "is required until a series is chosen: which job's artworks?"
+                raise invalid(f"/job_id {message}", Detail("/job_id", message))
             return await self.token_queries.series_of_job(state.collection_id, job_id)
         series = await self.token_queries.series(state)
+        if series is not None and job_id is None:
+            return series
         if series is None or series.job_id != job_id:
             message = f"did not make this collection's tokens: {f'job {series.job_id} did' if series else 'no job has'}"
             raise Problem("CONFLICT", f"Job {job_id} {message}", Detail("/job_id", message))
@@ -77,10 +83,16 @@ class PackageHandlers:
         await self.store.handle(PACKAGE, outcome.package_id, partial(decide, RecordOutcome(outcome)), context)
 
 
+def package_id_of(handled: Handled[Package]) -> UUID:
+    """The id of the package after a request for it."""
+    assert handled.state.request is not None, "the package was requested"
+    return handled.state.request.package_id
+
+
 def _is_local(public_url: str) -> Problem:
     message = (
         f"is required, as true, because PUBLIC_URL is {public_url}: a package links to it for ever, and no other"
-        " machine can read it. Better set PUBLIC_URL, as `emprops up --public-url` does"
+        " machine can read it. Better set PUBLIC_URL, as `emprops up --public-url URL` does"
     )
     return invalid(f"/allow_local {message}", Detail("/allow_local", message))
 

@@ -8,8 +8,7 @@ from litestar import Response, get, post
 from litestar.di import NamedDependency
 
 from services.collections.domain.chains import Chain
-from services.collections.domain.package.state import package_id as id_of
-from services.collections.handlers.package import PackageHandlers
+from services.collections.handlers.package import PackageHandlers, package_id_of
 from services.collections.queries.package import PackageQueries
 from services.collections.routes import package_examples
 from services.collections.routes.documentation import documented
@@ -21,13 +20,13 @@ from shared.http.positions import following
 
 
 class PackageBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`job_id`: a finished job of the collection. `chains`: those that it has metadata for.
+    """`job_id`: a finished job of the collection. Without it, the job of the series that is sold or chosen to be.
 
-    Without `chains`, it has the metadata of the collection's blockchain, or of all chains while that is not set.
-    `allow_local`: also while PUBLIC_URL, to which the metadata links, is a loopback address.
+    `chains`: those that it has metadata for. Without them, that is the collection's blockchain, or all chains while
+    that is not set. `allow_local`: also while PUBLIC_URL, to which the metadata links, is a loopback address.
     """
 
-    job_id: UUID
+    job_id: UUID | None = None
     chains: Annotated[list[Chain], msgspec.Meta(min_length=1)] | None = None
     allow_local: bool = False
 
@@ -56,7 +55,7 @@ async def request_package(
     handled = await package_handlers.request(
         principal.user_id, collection_id, data.job_id, data.chains, context, allow_local=data.allow_local
     )
-    package_id = id_of(collection_id, data.job_id)
+    package_id = package_id_of(handled)
     location = {"location": f"/collections/{collection_id}/packages/{package_id}"}
     return Response(Envelope(await package_queries.view(package_id, handled)), status_code=202, headers=location)
 

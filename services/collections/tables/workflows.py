@@ -37,8 +37,8 @@ class KnownWorkflows:
             row = await (await connection.execute(LOCK_REQUIRED, (event.name,))).fetchone()
             assert row is not None, "no workflow is ever deleted"
             ids = {field.id for field in required}
-            kept = [field for field in _decoded(row[0]) if field.id in ids]
-            await connection.execute(UPDATE_REQUIRED, (_encoded(kept), event.name))
+            common = [field for field in _decoded(row[0]) if field.id in ids]
+            await connection.execute(UPDATE_REQUIRED, (_encoded(common), event.name))
 
     async def required(self) -> Mapping[str, Sequence[RequiredField]]:
         """The required fields of each workflow, by its name; empty until an event of a workflow has arrived."""

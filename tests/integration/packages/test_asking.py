@@ -197,7 +197,8 @@ async def test_the_roots_of_a_published_collection_are_public_and_stay_listed(
     for description in ("Ebb", "Flood"):
         edit = f"/projects/{collection['project_id']}{path}"
         assert (await collections.put(edit, {"description": description})).status == 204
-        assert (await asked(collections, collection, job)).data["status"] == "requested"
+        again = (await collections.post(f"{path}/packages", {})).data
+        assert (again["id"], again["job_id"], again["status"]) == (package_id, str(job), "requested")
         stored = delivered(*await listed(collections, package_id))
         await storing.publish(uuid4(), stored)
         await until(collections, f"{path}/packages/{package_id}", "stored")
@@ -266,7 +267,7 @@ async def test_invalid_requests_are_refused_and_not_recorded(
     assert (await collections.post(f"/collections/{other['id']}/packages", {"job_id": str(job)})).code[0] == 404
     assert (await collections.post(path, {"job_id": str(job)}, BOB)).code == (404, "NOT_FOUND")
     for wrong in ({}, {"job_id": "x"}, {"job_id": 7}):
-        assert (await collections.post(path, wrong)).code == (400, "VALIDATION_FAILED")
+        assert (await collections.post(path, wrong)).refusal == (400, "VALIDATION_FAILED", ["/job_id"])
     assert (await collections.get(f"{path}/{uuid4()}")).code == (404, "NOT_FOUND")
     assert await collections.store.head() == head
     running = uuid4()
