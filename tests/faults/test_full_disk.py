@@ -20,6 +20,9 @@ pytestmark = [
 
 SIZE = "1500m"
 SECONDS = 20.0
+RECOVERY_SECONDS = 60.0
+FILE_STORE_SECONDS = 60.0
+"""SeaweedFS looks once a minute whether its disk has space, and stores no file until it has seen some again."""
 CHUNK = bytes(1024 * 1024)
 
 
@@ -68,10 +71,10 @@ async def test_a_full_disk(running: RunningSet, disk: Path) -> None:
     assert supervisor is not None
     async with load(running) as users:
         await users.job_ends(within=60)
-        async with silence(users, SECONDS, lambda: Filler(disk / "filler"), recovery=60):
+        async with silence(users, SECONDS, lambda: Filler(disk / "filler"), recovery=RECOVERY_SECONDS):
             await asyncio.to_thread(running.until_told, "", SECONDS)
         assert supervisor.poll() is None
-        await users.job_ends(within=60)
+        await users.job_ends(within=RECOVERY_SECONDS + FILE_STORE_SECONDS)
     await assert_held(users)
 
 
@@ -81,7 +84,7 @@ async def test_processes_that_die_while_it_is_full_are_started_again(running: Ru
         with Filler(disk / "filler"):
             killed = {name: running.kill(name) for name in ("generation-1", "collections-1", "worker-1", "nats")}
             await asyncio.sleep(SECONDS)  # how long it is full is what is tried here
-        await users.job_ends(within=60)
+        await users.job_ends(within=RECOVERY_SECONDS + FILE_STORE_SECONDS)
         assert all(running.pid(name) != pid for name, pid in killed.items())
     await assert_held(users)
 
