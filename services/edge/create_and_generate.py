@@ -16,6 +16,7 @@ from litestar import Response, post
 
 from services.edge.forwarding.attempts import Attempts, ServiceRequest, unavailable
 from services.edge.forwarding.proxy import Proxy
+from services.edge.forwarding.repetition import ALWAYS
 from services.edge.forwarding.request_body import BytesBody
 from services.edge.headers import request_headers
 from services.edge.routing import Upstream
@@ -73,7 +74,7 @@ class _Commands:
         proxy, content = self._proxy, msgspec.json.encode(members)
         positions = proxy.positions.of(self._user_id)
         headers = [*self._headers, *([(HEADER, positions)] if positions else [])]
-        request = ServiceRequest("POST", target, headers, BytesBody(content), has_command_key=True, limits=proxy.limits)
+        request = ServiceRequest("POST", target, headers, BytesBody(content), ALWAYS, proxy.limits)
         request.data = content
         response = await Attempts(proxy.session, proxy.replicas[service], proxy.limits, request).response()
         try:

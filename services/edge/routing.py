@@ -30,8 +30,9 @@ class Rule:
     """Accepts bodies up to the upload limit instead of the usual one."""
     body: int | None = None
     """The limit of a body in bytes, if it is neither the usual one nor that of uploads."""
-    if_match_repeats: bool = True
-    """Whether a command with If-Match is safe to repeat: not where it does not change what the header is about."""
+    versioned: bool = False
+    """Commands change what If-Match and If-None-Match are about: with one tag in If-Match, the service recognises a
+    command that is repeated; with other conditions, its own success may fail them."""
     shared: bool = False
     """A stream of events that is read once for all its followers."""
     internal: bool = False
@@ -51,14 +52,20 @@ RULES = (
     Rule("/collections/{}/tokens/{}/thumbnail", Upstream.STORAGE, READS, roles=None),
     Rule("/ipfs/**", Upstream.STORAGE, READS, roles=None),
     Rule("/feed", Upstream.COLLECTIONS, READS, roles=None),
-    Rule("/collections/{}/variables.csv", Upstream.COLLECTIONS, frozenset({"PUT"}), body=4 * 1024 * 1024),
-    Rule("/collections/{}/generations", Upstream.GENERATION, if_match_repeats=False),
+    Rule("/collections/{}/variables.csv", Upstream.COLLECTIONS, frozenset({"PUT"}), body=4 * 1024**2, versioned=True),
+    Rule("/collections/{}/series", Upstream.COLLECTIONS, versioned=True),
+    Rule("/collections/{}/preview", Upstream.COLLECTIONS, versioned=True),
+    Rule("/collections/{}/publish", Upstream.COLLECTIONS, versioned=True),
+    Rule("/collections/{}/archive", Upstream.COLLECTIONS, versioned=True),
+    Rule("/collections/{}/restore", Upstream.COLLECTIONS, versioned=True),
+    Rule("/collections/{}/generations", Upstream.GENERATION),
     Rule("/collections/{}/previews", Upstream.GENERATION, READS),
     Rule("/jobs/{}/events", Upstream.GENERATION, frozenset({"GET"}), shared=True),
     Rule("/jobs/**", Upstream.GENERATION),
     Rule("/workflows/**", Upstream.GENERATION),
     Rule("/models/**", Upstream.GENERATION),
     Rule("/workers", Upstream.GENERATION, READS, roles=frozenset({"operator"})),
+    Rule("/projects/{}/collections/{}/**", Upstream.COLLECTIONS, versioned=True),
     Rule("/projects/**", Upstream.COLLECTIONS),
     Rule("/collections/**", Upstream.COLLECTIONS),
     Rule("/assets", Upstream.STORAGE, frozenset({"POST"}), upload=True),

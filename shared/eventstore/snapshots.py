@@ -34,6 +34,13 @@ where (s.schema, s.version) < (excluded.schema, excluded.version)"""
 log = structlog.get_logger()
 
 
+def is_snapshot_due(every: int | None, before: Loaded[S], after: Loaded[S]) -> bool:
+    """Whether an append has passed a multiple of `every`, or the newest known snapshot is `every` versions older."""
+    if every is None:
+        return False
+    return after.version // every > before.version // every or after.version - after.snapshot_version >= every
+
+
 async def read_snapshot(
     pool: ReadingPool, decider: Decider[S], stream_id: UUID, seal: Seal = PLAIN
 ) -> Loaded[S] | None:

@@ -14,6 +14,13 @@ from shared.contracts.problem import Problem
 from shared.eventstore.append_statement import PreparedEvent
 from shared.eventstore.codec import MAX_METADATA
 from shared.eventstore.decider import Decider, Handled, Loaded, StateCache
+from shared.eventstore.deciding import (
+    DECIDE_WITHIN,
+    check_version,
+    decide_on_cached,
+    look_up_in_time,
+    seconds_to_append,
+)
 from shared.eventstore.event_rows import EventRows
 from shared.eventstore.group_writer import GroupWriter
 from shared.eventstore.records import (
@@ -25,16 +32,11 @@ from shared.eventstore.records import (
     event_id,
 )
 from shared.eventstore.repeated_commands import check_same_content, check_same_stream, is_recorded
-from shared.eventstore.snapshots import store_snapshot
+from shared.eventstore.snapshots import is_snapshot_due, store_snapshot
 from shared.eventstore.stream_reader import StreamReader
 from shared.eventstore.write_position import note
 
 S = TypeVar("S")
-
-DECIDE_WITHIN = 9.0
-"""Seconds: `handle` starts no attempt later. A read may take 5 more, so that it answers within 15."""
-LEAST_FOR_LOOK_UP = LEAST_FOR_APPEND = 0.5
-"""Seconds that each of looking up and appending may take, even after `DECIDE_WITHIN`."""
 
 
 class StreamWriter(StreamReader):
@@ -92,6 +94,10 @@ class StreamWriter(StreamReader):
         note(appended.position)
         return appended, size
 
+    async def is_handled(self, stream_id: UUID, context: Context) -> bool:
+        """Whether this command is repeatable, and has recorded events in the stream. Raises ValueError if elsewhere."""
+        return context.repeatable and await is_recorded(self.pool, stream_id, context)
+
     async def refuse_reuse(self, context: Context) -> None:
         """Raises Problem IDEMPOTENCY_KEY_REUSED when the command id was recorded for a request with other content."""
         await check_same_content(self.pool, context)
@@ -113,7 +119,8 @@ class StreamWriter(StreamReader):
         """Loads, decides and appends; after a version conflict, decides again on the newer state.
 
         The first attempt decides on the cached state without a query, because the append detects that it is outdated.
-        If it is refused or decides on no events, it is repeated on the state that is recorded.
+        If it is refused or decides on no events, it is repeated on the state that is recorded. A repeatable command is
+        not refused because of its own events, which another replica may record while this one decides.
 
         - `expected_version`: the version that the caller has read (If-Match); another one is Problem VERSION_CONFLICT.
         - `new`: the stream does not exist, so nothing is read: its id was just generated, or this is its first event.
@@ -124,22 +131,47 @@ class StreamWriter(StreamReader):
         Raises what `look_up` and `decide` raise, ValueError when the command id was used for another stream, Problem
         VERSION_CONFLICT after `attempts` attempts, and StoreUnavailable within 15 seconds; see its `maybe_done`.
         """
-        deadline, newest = asyncio.get_running_loop().time() + DECIDE_WITHIN, 0
-        if context.repeatable and await is_recorded(self.pool, stream_id, context):
+        if await self.is_handled(stream_id, context):
             return await self._unchanged(decider, stream_id)
-        look_up_in_time = partial(_look_up_in_time, look_up, deadline)
         first = basis or (Loaded(decider.initial, 0) if new else None)
+        deadline = asyncio.get_running_loop().time() + DECIDE_WITHIN
+        looked_up = partial(look_up_in_time, look_up, deadline)
+        try:
+            return await self._handle_new(
+                decider, stream_id, decide, context, expected_version, first, attempts, looked_up, deadline, large=large
+            )
+        except Problem:
+            if await self.is_handled(stream_id, context):
+                return await self._unchanged(decider, stream_id)
+            raise
+
+    async def _handle_new(
+        self,
+        decider: Decider[S],
+        stream_id: UUID,
+        decide: Callable[[S], Sequence[Event]],
+        context: Context,
+        expected_version: int | None,
+        first: Loaded[S] | None,
+        attempts: int,
+        look_up: Callable[[Loaded[S]], Awaitable[bool]],
+        deadline: float,
+        *,
+        large: bool,
+    ) -> Handled[S]:
+        """`first`: the state that the first attempt decides on; None for the cached one."""
+        newest = 0
         for attempt in range(attempts):
             if attempt and asyncio.get_running_loop().time() > deadline:
                 raise StoreUnavailable("version conflicts for too long: nothing was done")
             generation, state = self.epochs.generation, None
             cached = first if first is not None and not attempt else self._cache.get(decider, stream_id)
             is_usable = not large and cached is not None and cached.version >= newest
-            events = await _decide_on_cached(decide, cached, expected_version, look_up_in_time) if is_usable else ()
+            events = await decide_on_cached(decide, cached, expected_version, look_up) if is_usable else ()
             loaded = cached if cached is not None and events else await self.load(decider, stream_id)
             if not events:
-                _check_version(loaded, expected_version)
-                if not await look_up_in_time(loaded):
+                check_version(loaded, expected_version)
+                if not await look_up(loaded):
                     continue
                 decision = await self._decide(decider, decide, loaded.state, large=large)
                 events, state = decision
@@ -148,7 +180,7 @@ class StreamWriter(StreamReader):
                 return loaded.handled()
             try:
                 append = [StreamAppend(stream_id, loaded.version, events)]
-                appended, size = await self._append(append, context, _seconds_to_append(deadline), generation)
+                appended, size = await self._append(append, context, seconds_to_append(deadline), generation)
             except VersionConflict as conflict:
                 newest = conflict.actual
                 if conflict.actual < conflict.expected:  # the store went back, though no connection broke
@@ -203,7 +235,7 @@ class StreamWriter(StreamReader):
             before.began_at if before.version else appended.recorded_at,
             before.snapshot_version,
         )
-        is_due = _is_snapshot_due(decider.snapshot_every, before, after)
+        is_due = is_snapshot_due(decider.snapshot_every, before, after)
         if is_due:
             after = replace(after, snapshot_version=after.version)
         if generation == self.epochs.generation:
@@ -242,55 +274,3 @@ class StreamWriter(StreamReader):
         loaded = await self.load(decider, stream_id)
         note(loaded.position)
         return loaded.handled()
-
-
-def _check_version(loaded: Loaded[S], expected_version: int | None) -> None:
-    if expected_version is not None and loaded.version != expected_version:
-        raise Problem(
-            "VERSION_CONFLICT",
-            f"this is at version {loaded.version} now, not at {expected_version}: read it again first",
-        )
-
-
-async def _decide_on_cached(
-    decide: Callable[[S], Sequence[Event]],
-    cached: Loaded[S] | None,
-    expected_version: int | None,
-    look_up: Callable[[Loaded[S]], Awaitable[bool]],
-) -> tuple[Event, ...]:
-    """The events decided on a state that may be outdated; none if it is not of the expected version.
-
-    None, too, when the decision is refused: newer events may allow it, so it is repeated on the recorded state, and
-    raises there.
-    """
-    if cached is None or expected_version not in {None, cached.version}:
-        return ()
-    if not await look_up(cached):
-        return ()
-    try:
-        return tuple(decide(cached.state))
-    except Exception:  # noqa: BLE001 - a refusal, which the decision on the recorded state raises
-        return ()
-
-
-def _is_snapshot_due(every: int | None, before: Loaded[S], after: Loaded[S]) -> bool:
-    """Whether the append has passed a multiple of `every`, or the newest known snapshot is `every` versions older."""
-    if every is None:
-        return False
-    return after.version // every > before.version // every or after.version - after.snapshot_version >= every
-
-
-def _seconds_to_append(deadline: float) -> float:
-    return max(deadline - asyncio.get_running_loop().time(), LEAST_FOR_APPEND)
-
-
-async def _look_up_in_time(
-    look_up: Callable[[Loaded[S]], Awaitable[bool]] | None, deadline: float, loaded: Loaded[S]
-) -> bool:
-    if look_up is None:
-        return True
-    try:
-        async with asyncio.timeout_at(max(deadline, asyncio.get_running_loop().time() + LEAST_FOR_LOOK_UP)):
-            return await look_up(loaded)
-    except TimeoutError:
-        raise StoreUnavailable("what the decision needs was not read in time: nothing was done") from None

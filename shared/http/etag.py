@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import msgspec
 from litestar import Request, Response
+from litestar.handlers import BaseRouteHandler
 
 from shared.contracts.problem import Detail, Problem
 
@@ -17,6 +18,9 @@ T = TypeVar("T")
 _VERSION = re.compile(r"(0|[1-9][0-9]{0,17})(?:-[a-z0-9-]+)?", re.ASCII)
 _LIST = re.compile(r'\s*(?:W/)?"[!#-~]*"\s*(?:,\s*(?:(?:W/)?"[!#-~]*"\s*)?)*')
 _TAG = re.compile(r'(W/)?"([!#-~]*)"')
+_ONE_TAG = re.compile(r'"[!#-~]*"')
+_PARAMETERS = frozenset({"precondition", "change"})
+"""The parameters of handlers whose writes depend on If-Match and If-None-Match."""
 
 
 def etag(version: int, variant: str = "") -> str:
@@ -48,6 +52,16 @@ class Precondition(msgspec.Struct, frozen=True):
         if self.any_of is None:
             return None
         return version if version in self.any_of else max(self.any_of)
+
+
+def is_conditional(handler: BaseRouteHandler) -> bool:
+    """Whether If-Match and If-None-Match restrict this handler's write."""
+    return not _PARAMETERS.isdisjoint(handler.parsed_fn_signature.parameters)
+
+
+def is_one_tag(if_match: str) -> bool:
+    """Whether If-Match is a single strong tag: of the commands based on its version, only one can succeed."""
+    return _ONE_TAG.fullmatch(if_match) is not None
 
 
 def precondition(request: Request[Any, Any, Any]) -> Precondition:

@@ -3,11 +3,11 @@
 Only events are stored: a command's id is derived from its key, and its first event has a fingerprint of the request. A
 different request with the same key is refused.
 
-A write with If-Match needs no key: a version can be changed once only, so an equal write based on the same version is
-the same command, sent again because its response was lost. That does not hold on routes with `ANOTHER_RESOURCE`.
+A write with one tag in If-Match needs no key: a version can be changed once only, so an equal write based on the same
+version is the same command, sent again because its response was lost. That does not hold for several tags, for `*`, on
+routes that ignore If-Match, and on those with `ANOTHER_RESOURCE`.
 """
 
-import re
 from collections.abc import Awaitable, Callable
 from hashlib import blake2b
 from typing import Any
@@ -20,14 +20,13 @@ from shared.contracts.problem import Detail, Problem
 from shared.eventstore import Context, EventStore
 from shared.http.auth import Principal
 from shared.http.context import command_context
+from shared.http.etag import is_conditional, is_one_tag
 
 ANOTHER_RESOURCE = {"if_match_repeats": False}
 """The `opt` of a write whose If-Match states a version of a resource that it does not change: an equal request is
 another command."""
 BODY_HEADERS = ("content-type", "x-filename", "x-content-sha256")
 """The headers that describe a body, and so are part of the request's fingerprint."""
-
-_ONE_TAG = re.compile(r'"[!#-~]*"')
 
 
 def command_contexts(store: EventStore) -> Callable[[Request[Principal, Any, Any]], Awaitable[Context]]:
@@ -39,9 +38,10 @@ def command_contexts(store: EventStore) -> Callable[[Request[Principal, Any, Any
             context = msgspec.structs.replace(context, fingerprint=await _fingerprint(request))
             await store.refuse_reuse(context)
         elif (
-            request.route_handler.opt.get("if_match_repeats", True)
-            and (tag := request.headers.get("if-match"))
-            and _ONE_TAG.fullmatch(tag)
+            (tag := request.headers.get("if-match"))
+            and is_one_tag(tag)
+            and is_conditional(request.route_handler)
+            and request.route_handler.opt.get("if_match_repeats", True)
         ):
             name = f"{request.method} {request.scope['path']} {tag} {await _fingerprint(request)}"
             context = msgspec.structs.replace(context, command_id=uuid5(request.user.user_id, name), repeatable=True)

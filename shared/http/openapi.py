@@ -19,6 +19,7 @@ from litestar.routes import HTTPRoute
 from litestar.types import Method
 from litestar.types.internal_types import PathParameterDefinition
 
+from shared.http.etag import is_conditional
 from shared.http.problems import PROBLEM_MEDIA_TYPE, STATUS, ProblemBody
 
 BEARER = "bearer"
@@ -83,7 +84,7 @@ def _traits(app: Litestar) -> dict[tuple[str, str], Traits]:
             traits = Traits(
                 public=bool(handler.opt.get("public")),
                 command=bool(parameters & {"context", "change"}),
-                conditional=bool(parameters & {"precondition", "change"}),
+                conditional=is_conditional(handler),
             )
             traits_of.update({(route.path_format, method.lower()): traits for method in handler.http_methods})
     return traits_of

@@ -188,7 +188,8 @@ class CommandHandlers:
                 # The owner is checked before the version, so that another user's collection is NOT_FOUND.
                 loaded = await self.store.load(COLLECTION, collection_id)
                 collection.owned(loaded.state, user_id)
-                expected = precondition.expected(loaded.version)
+                if not await self.store.is_handled(collection_id, context):
+                    expected = precondition.expected(loaded.version)
             return await self.store.handle(
                 COLLECTION, collection_id, decide, context, expected_version=expected, large=large
             )
@@ -204,12 +205,14 @@ class CommandHandlers:
     async def transfer_custody(
         self, user_id: UUID, collection_id: UUID, new_owner: UUID, context: Context
     ) -> Handled[Collection]:
-        """Moves a collection to the new owner's default project, which is created if missing.
+        """Moves a collection to the new owner's default project, which is created if missing. Idempotent by command id.
 
         Raises NOT_FOUND, CONFLICT.
         """
         for _ in range(MAX_ATTEMPTS):
             loaded = await self.store.load(COLLECTION, collection_id)
+            if await self.store.is_handled(collection_id, context):
+                return loaded.handled()
             project_id, project_events = await self._project_to_create_in(new_owner, None)
             events = decide_transfer(TransferCustody(user_id, new_owner, project_id), loaded.state)
             appends = [StreamAppend(collection_id, loaded.version, events), StreamAppend(project_id, 0, project_events)]

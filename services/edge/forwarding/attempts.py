@@ -13,17 +13,13 @@ import aiohttp
 from yarl import URL
 
 from services.edge.forwarding.limits import Limits
+from services.edge.forwarding.repetition import READS, Repetition
 from services.edge.forwarding.replicas import Replicas
 from services.edge.forwarding.request_body import RequestBody
 from shared.backoff import Backoff
 from shared.contracts.problem import Problem
 from shared.stopping import stop
 
-READS = frozenset({"GET", "HEAD", "OPTIONS"})
-IDEMPOTENT = READS | {"PUT", "DELETE"}
-IDEMPOTENCY_KEY = frozenset({b"idempotency-key"})
-COMMAND_KEYS = IDEMPOTENCY_KEY | {b"if-match"}
-"""Headers by which a service recognises a command that it has already handled."""
 BODY_CHECK_SECONDS = 0.5
 """Seconds between two checks whether a body is still being sent."""
 
@@ -35,6 +31,20 @@ def unavailable(service: str, why: str) -> Problem:
     return Problem("UNAVAILABLE", f"The {service} service {why}")
 
 
+class BrokenOff(aiohttp.ClientConnectionError):
+    """The connection broke after the request was sent."""
+
+
+async def _once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+    """A client middleware that hides a broken connection from aiohttp, which sends each PUT and DELETE again then."""
+    try:
+        return await handler(request)
+    except aiohttp.ClientConnectorError:
+        raise
+    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+        raise BrokenOff(str(error)) from error
+
+
 class ServiceRequest:
     """A client's request in the form in which a service gets it."""
 
@@ -44,8 +54,7 @@ class ServiceRequest:
         target: str,
         headers: list[tuple[str, str]],
         body: RequestBody,
-        *,
-        has_command_key: bool,
+        repetition: Repetition,
         limits: Limits,
     ) -> None:
         self.method, self.target, self.headers, self.body = method, target, headers, body
@@ -53,15 +62,16 @@ class ServiceRequest:
         """How long it waits for its response to begin, after its body is sent."""
         self.data: bytes | None = None
         """A small body, once it was read; None if there is none, or if it is streamed."""
-        self.can_repeat = body.is_small and (method in IDEMPOTENT or has_command_key)
+        self._repetition = repetition
+        self.can_repeat = body.is_small and repetition.after_break
         """Whether it may be sent again after a broken connection; False after the first repetition."""
-        self.can_hedge = body.is_small and (method in READS or has_command_key)
+        self.can_hedge = body.is_small and repetition.beside
         """Whether two replicas may handle it at the same time."""
 
     @property
     def retry_advice(self) -> str:
         """The end of an error's detail when it is unknown whether the request was handled."""
-        if self.method in IDEMPOTENT:
+        if self._repetition.after_break:
             return "it is safe to try again in a moment"
         return "it may have been done or not; sent with an Idempotency-Key, it is safe to try again"
 
@@ -79,6 +89,7 @@ class ServiceRequest:
             headers=self.headers,
             data=content,
             allow_redirects=False,
+            middlewares=() if self._repetition.after_break else (_once,),
         )
 
 

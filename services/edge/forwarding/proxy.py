@@ -12,9 +12,10 @@ import aiohttp
 from litestar.types import HTTPScope, Receive, Send
 
 from services.edge.cors import ANY_ORIGIN, may_preflight, send_permission
-from services.edge.forwarding.attempts import COMMAND_KEYS, IDEMPOTENCY_KEY, Attempts, ServiceRequest
+from services.edge.forwarding.attempts import Attempts, ServiceRequest
 from services.edge.forwarding.exchange import Exchange
 from services.edge.forwarding.limits import Limits
+from services.edge.forwarding.repetition import repetition_of
 from services.edge.forwarding.replicas import Replicas
 from services.edge.forwarding.request_body import RequestBody
 from services.edge.forwarding.user_positions import UserPositions
@@ -82,7 +83,6 @@ class Proxy:
     def _service_request(
         self, scope: HTTPScope, method: str, raw_path: str, body: RequestBody, user: Principal | None, rule: Rule
     ) -> ServiceRequest:
-        command_keys = COMMAND_KEYS if rule.if_match_repeats else IDEMPOTENCY_KEY
         query = scope["query_string"].decode("latin-1")
         headers = request_headers(scope, request_trace(scope))
         if user is not None and (positions := self.positions.of(user.user_id)):
@@ -92,6 +92,6 @@ class Proxy:
             f"{raw_path}?{query}" if query else raw_path,
             headers,
             body,
-            has_command_key=any(name in command_keys for name, _ in scope["headers"]),
-            limits=self.limits,
+            repetition_of(method, scope["headers"], is_versioned=rule.versioned),
+            self.limits,
         )

@@ -74,18 +74,27 @@ async def until_ready_says(edge: EdgeClient, status: int, words: str) -> float:
     return time.monotonic() - began
 
 
+COLLECTION = "/collections/6f1c0a52-6f0e-4a55-9d5c-0d8f6f0a7c11"
+
+
 @pytest.mark.parametrize(
-    ("method", "headers"), [("GET", {}), ("POST", {"Idempotency-Key": "k"}), ("PUT", {"If-Match": '"3"'})]
+    ("method", "path", "headers"),
+    [
+        ("GET", "/credits/x", {}),
+        ("POST", "/credits/x", {"Idempotency-Key": "k"}),
+        ("PUT", f"{COLLECTION}/preview", {"If-Match": '"3"'}),
+    ],
 )
 async def test_another_replica_is_asked_where_that_is_safe(
-    start_edge: Edge, method: str, headers: dict[str, str]
+    start_edge: Edge, method: str, path: str, headers: dict[str, str]
 ) -> None:
     """Each of several requests is answered by the one that lives, long before the silent one would be given up on."""
     async with silent() as hanging, serving(UpstreamStub("well")) as well:
+        replicas = f"{hanging.url},{well}"
         edge = await start_edge(
-            credits_url=f"{hanging.url},{well}", read_timeout=60, command_timeout=60, turn_after=0.2
+            credits_url=replicas, collections_url=replicas, read_timeout=60, command_timeout=60, turn_after=0.2
         )
-        requests = [edge.json(method, "/credits/x", headers=headers, json={}) for _ in range(6)]
+        requests = [edge.json(method, path, headers=headers, json={}) for _ in range(6)]
         answers = await asyncio.gather(*requests)
     assert [(status, answer["service"]) for status, answer in answers] == [(200, "well")] * 6
 
@@ -261,12 +270,13 @@ async def test_behind_a_proxy_that_forwards_nothing_every_request_is_answered(st
                     pass
 
 
-async def test_if_match_of_what_is_not_changed_does_not_make_a_command_repeatable(start_edge: Edge) -> None:
+@pytest.mark.parametrize("path", [f"{COLLECTION}/generations", "/credits/grants"])
+async def test_if_match_of_what_is_not_changed_does_not_make_a_command_repeatable(start_edge: Edge, path: str) -> None:
     """Generations of a collection leave its version as it is: a second command would be a second job."""
     async with silent() as hanging, serving(UpstreamStub("well")) as well:
-        edge = await start_edge(generation_url=f"{hanging.url},{well}", command_timeout=0.6, turn_after=0.1)
-        path, headers = "/collections/6f1c0a52-6f0e-4a55-9d5c-0d8f6f0a7c11/generations", {"If-Match": '"3"'}
-        requests = [edge.json("POST", path, headers=headers, json={}) for _ in range(2)]
+        replicas = f"{hanging.url},{well}"
+        edge = await start_edge(generation_url=replicas, credits_url=replicas, command_timeout=0.6, turn_after=0.1)
+        requests = [edge.json("POST", path, headers={"If-Match": '"3"'}, json={}) for _ in range(2)]
         answers = await asyncio.gather(*requests)
         sent = hanging.requests
     assert len([status for status, _ in answers if status == 503]) == sent == 1

@@ -8,7 +8,7 @@ import pytest
 
 from shared.contracts.event import Event
 from shared.contracts.problem import Problem
-from shared.eventstore import EventStore, Handled
+from shared.eventstore import EventStore, Handled, Loaded
 from tests.integration.eventstore.tally import CODEC, TALLY, Closed, Counted, Opened, Tally, context, count, counted
 from tests.integration.eventstore.waiting import soon
 
@@ -161,3 +161,40 @@ async def test_a_command_at_two_replicas_is_recorded_once(store: EventStore) -> 
         (Tally(total=1, changes=1), 1, results[0].position)
     }
     assert sorted(len(result.events) for result in results) == [0, 0, 0, 0, 0, 1]
+
+
+@pytest.mark.parametrize("expected_version", [1, None])
+async def test_a_command_is_not_refused_for_what_it_has_done_at_another_replica(
+    store: EventStore, expected_version: int | None
+) -> None:
+    """Recorded there after this replica looked for it: a request that was sent again gets its own success."""
+    stream, command = uuid4(), context(repeatable=True)
+    await store.handle(TALLY, stream, count(1), context())
+
+    def close_once(tally: Tally) -> Sequence[Event]:
+        if tally.closed:
+            raise Problem("CONFLICT", "it is closed")
+        return [Closed()]
+
+    async with EventStore.open(store.dsn, CODEC) as other:
+
+        async def other_is_faster(loaded: Loaded[Tally]) -> bool:
+            if loaded.version == 1:
+                await other.handle(TALLY, stream, close_once, command, expected_version=expected_version)
+            return loaded.version > 1
+
+        handled = await soon(
+            store.handle(TALLY, stream, close_once, command, expected_version=expected_version, look_up=other_is_faster)
+        )
+    assert (handled.state.closed, handled.version, handled.events) == (True, 2, ())
+    assert [recorded.event for recorded in await store.read_stream(stream)] == [Counted(1), Closed()]
+
+
+async def test_another_command_is_refused_for_what_was_done_at_another_replica(store: EventStore) -> None:
+    """Though it is repeatable, too."""
+    stream = uuid4()
+    await store.handle(TALLY, stream, count(1), context())
+    await store.handle(TALLY, stream, count(2), context(repeatable=True), expected_version=1)
+    with pytest.raises(Problem) as stale:
+        await store.handle(TALLY, stream, count(2), context(repeatable=True), expected_version=1)
+    assert stale.value.code == "VERSION_CONFLICT"

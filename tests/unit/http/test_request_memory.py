@@ -11,6 +11,7 @@ import pytest
 from services.edge.forwarding.attempts import ServiceRequest
 from services.edge.forwarding.exchange import Exchange
 from services.edge.forwarding.limits import Limits
+from services.edge.forwarding.repetition import NEVER
 from services.edge.forwarding.request_body import ClientGone, RequestBody
 from services.edge.streams.shared_streams import SharedStreams
 from shared.http.ingress import Ingress
@@ -63,7 +64,7 @@ async def test_the_edge_frees_its_request() -> None:
         return messages.pop() if messages else await asyncio.get_running_loop().create_future()
 
     body = RequestBody([(b"content-length", b"2")], receive, 2, 1.0)
-    request = ServiceRequest("POST", "/", [], body, has_command_key=False, limits=Limits())
+    request = ServiceRequest("POST", "/", [], body, NEVER, Limits())
     attempts: Any = NoAttempts
     exchange = Exchange(request, attempts, receive, Client().send, service="collections", route="/")
     await exchange.run(SharedStreams())
