@@ -72,7 +72,8 @@ class Shell:
             stderr=subprocess.STDOUT,
         )
         try:
-            async with asyncio.timeout(PATIENCE):
+            # Each of its commands starts Python.
+            async with asyncio.timeout(PATIENCE * len(script.splitlines())):
                 output, _ = await process.communicate()
         finally:
             if process.returncode is None:
