@@ -29,6 +29,8 @@ from services.collections.queries.token_list import TokenListQueries
 from services.collections.routes import ROUTES
 from services.collections.routes.answers import provide_change
 from services.collections.scheduler import Scheduler
+from services.collections.settings import CollectionsSettings
+from services.collections.tables.package_progress import PackageProgress
 from services.collections.tables.workflows import KnownWorkflows
 from shared.contracts.collections import EVENTS, UPCASTERS
 from shared.runtime import Parts, Runtime, ServiceDefinition
@@ -44,7 +46,9 @@ SERVICE = ServiceDefinition(
 
 
 async def build(runtime: Runtime) -> Parts:
-    store, public_url = runtime.store, runtime.settings.public_url
+    store, settings = runtime.store, runtime.settings
+    assert isinstance(settings, CollectionsSettings), "collections runs with its own settings"
+    public_url = settings.public_url
     handlers = CommandHandlers(store, ComponentIds(store), runtime.clock)
     queries = Queries(store)
     asset_queries = ComponentAssetQueries(store, queries)
@@ -52,10 +56,13 @@ async def build(runtime: Runtime) -> Parts:
     metadata_queries = MetadataQueries(store, token_queries, public_url)
     series_queries = SeriesQueries(store, token_queries, runtime.history)
     workflows = KnownWorkflows(store)
-    package_handlers = PackageHandlers(store, metadata_queries, token_queries, asset_queries, public_url)
+    package_handlers = PackageHandlers(
+        store, metadata_queries, token_queries, asset_queries, public_url, settings.package_max_bytes
+    )
+    package_progress = PackageProgress(store)
     return Parts(
         route_handlers=ROUTES,
-        consumers=consumers(ArtworkHandlers(store), package_handlers, workflows),
+        consumers=consumers(ArtworkHandlers(store), package_handlers, package_progress, workflows),
         background=[Scheduler(store, runtime.clock).run],
         dependencies={
             "handlers": handlers,
@@ -64,7 +71,7 @@ async def build(runtime: Runtime) -> Parts:
             "queries": queries,
             "list_queries": ListQueries(store),
             "asset_queries": asset_queries,
-            "package_queries": PackageQueries(store, token_queries, public_url),
+            "package_queries": PackageQueries(store, token_queries, package_progress, public_url),
             "metadata_queries": metadata_queries,
             "revision_queries": RevisionQueries(store, metadata_queries),
             "token_list_queries": TokenListQueries(metadata_queries, token_queries),

@@ -1,12 +1,13 @@
 """Turns events of other services into commands: on component assets, series, artworks and packages.
 
-And notes the workflows of generation in a table.
+And notes the workflows of generation, and the progress of packages, in tables.
 """
 
 from services.collections.domain import component_asset, series
 from services.collections.domain.artwork.commands import CompleteArtwork
 from services.collections.handlers.artwork import ArtworkHandlers
 from services.collections.handlers.package import PackageHandlers
+from services.collections.tables.package_progress import PackageProgress
 from services.collections.tables.workflows import KnownWorkflows
 from shared.contracts.consumers import (
     COLLECTIONS_ARTWORKS,
@@ -28,13 +29,23 @@ from shared.contracts.generation import (
     JobResumeRejected,
     WorkflowRegistered,
 )
-from shared.contracts.storage import AssetDescribed, AssetStored, PackageFailed, PackageStored
+from shared.contracts.storage import (
+    AssetDescribed,
+    AssetStored,
+    PackageFailed,
+    PackageProgressed,
+    PackageStopped,
+    PackageStored,
+)
 from shared.eventstore import RecordedEvent
-from shared.messaging import Consumer
+from shared.messaging import Consumer, ReceivedEvent
 
 
 def consumers(
-    handlers: ArtworkHandlers, package_handlers: PackageHandlers, workflows: KnownWorkflows
+    handlers: ArtworkHandlers,
+    package_handlers: PackageHandlers,
+    package_progress: PackageProgress,
+    workflows: KnownWorkflows,
 ) -> list[Consumer]:
     async def on_asset(recorded: RecordedEvent) -> None:
         context = recorded.context.caused(recorded.event_id, COLLECTIONS_ASSETS.name)
@@ -55,8 +66,11 @@ def consumers(
         assert isinstance(recorded.event, WorkflowRegistered), recorded.type
         await workflows.note(recorded.event)
 
-    async def on_package(recorded: RecordedEvent) -> None:
-        assert isinstance(recorded.event, PackageStored | PackageFailed), recorded.type
+    async def on_package(recorded: ReceivedEvent) -> None:
+        if isinstance(recorded.event, PackageProgressed):
+            await package_progress.note(recorded.event, recorded.epoch, recorded.version)
+            return
+        assert isinstance(recorded.event, PackageStored | PackageFailed | PackageStopped), recorded.type
         context = recorded.context.caused(recorded.event_id, COLLECTIONS_PACKAGES.name)
         await package_handlers.record(recorded.event, context)
 

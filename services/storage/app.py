@@ -7,9 +7,11 @@ from services.storage.consumers import consumers
 from services.storage.deciders import ASSET, PACKAGE
 from services.storage.gateway.gateway import Gateway
 from services.storage.handlers.asset import CommandHandlers
-from services.storage.handlers.package import MAX_BUILDS, PIECE_SECONDS, PackageHandlers
+from services.storage.handlers.package import PackageHandlers
 from services.storage.health import FileStoreCheck
 from services.storage.packaging.artworks import Artworks
+from services.storage.packaging.builder import PackageBuilder
+from services.storage.packaging.package_file import PIECE_SECONDS, PackageFiles
 from services.storage.processes.list_packages import PackageLister
 from services.storage.projections.assets import ASSETS
 from services.storage.projections.generation_files import GENERATION_FILES
@@ -20,6 +22,7 @@ from services.storage.routes import ROUTES
 from services.storage.routes.tokens import provide_token_files
 from services.storage.settings import StorageSettings
 from services.storage.tables.package_blocks import PackageBlocks
+from services.storage.tables.package_builds import PackageBuilds
 from services.storage.tables.published_collections import PublishedCollections
 from services.storage.views import Links
 from shared.backoff import Backoff
@@ -57,11 +60,20 @@ async def build(runtime: Runtime) -> Parts:
         objects,
         links.link,
         max_bytes=settings.package_max_bytes,
-        at_once=MAX_BUILDS,
+        at_once=settings.packages_at_once,
         idle_seconds=PIECE_SECONDS,
     )
     package_blocks = PackageBlocks(runtime.store)
-    package_handlers = PackageHandlers(runtime.store, Artworks(runtime.store, objects), package_files, package_blocks)
+    builds = PackageBuilds(runtime.store)
+    package_handlers = PackageHandlers(runtime.store, builds, settings.package_max_bytes)
+    builder = PackageBuilder(
+        runtime.store,
+        package_handlers,
+        builds,
+        PackageFiles(Artworks(runtime.store, objects), package_files, package_blocks),
+        objects,
+        settings.packages_at_once,
+    )
     queries = Queries(runtime.store, runtime.projector)
 
     async def keep_bucket() -> None:
@@ -86,6 +98,6 @@ async def build(runtime: Runtime) -> Parts:
         providers={"token_files": provide_token_files},
         consumers=consumers(handlers, package_handlers, queries, PublishedCollections(runtime.store)),
         processes=[PackageLister(queries, objects, package_blocks).process()],
-        background=[keep_bucket],
+        background=[keep_bucket, builder.run],
         issuers=[Issuer(settings.grants_issuer, settings.grants_jwks_url, grants.ROLES)],
     )

@@ -1,6 +1,7 @@
 """Events of other services: ended generations describe their files, packages are requested, collections published."""
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -14,6 +15,7 @@ from shared.contracts.collections import (
     CollectionArchived,
     CollectionPublished,
     CollectionRestored,
+    PackageCancelRequested,
     PackagePartListed,
     PackageRequested,
 )
@@ -54,16 +56,6 @@ def consumers(
             context = recorded.context.caused(recorded.event_id, f"{STORAGE_GENERATIONS.name}:{output.asset_id}")
             await handlers.describe(row.path, command, context)
 
-    async def on_package(recorded: RecordedEvent) -> None:
-        context = recorded.context.caused(recorded.event_id, STORAGE_PACKAGES.name)
-        match recorded.event:
-            case PackagePartListed() as part:
-                await package_handlers.take_part(part, context)
-            case PackageRequested() as request:
-                await package_handlers.build(request, context)
-            case _:
-                raise AssertionError(f"{recorded.type} is not an event of a package request")
-
     async def on_collection(recorded: ReceivedEvent) -> None:
         source = Source(recorded.epoch, recorded.version)
         match recorded.event:
@@ -77,9 +69,23 @@ def consumers(
 
     return [
         Consumer.of(STORAGE_GENERATIONS, on_generation),
-        Consumer.of(STORAGE_PACKAGES, on_package),
+        Consumer.of(STORAGE_PACKAGES, partial(on_package, package_handlers)),
         Consumer.of(STORAGE_COLLECTIONS, on_collection),
     ]
+
+
+async def on_package(package_handlers: PackageHandlers, recorded: RecordedEvent) -> None:
+    """Records a part of a package's list, queues its build, or asks for its end."""
+    context = recorded.context.caused(recorded.event_id, STORAGE_PACKAGES.name)
+    match recorded.event:
+        case PackagePartListed() as part:
+            await package_handlers.take_part(part, context)
+        case PackageRequested() as request:
+            await package_handlers.accept(request, context)
+        case PackageCancelRequested() as event:
+            await package_handlers.cancel(event)
+        case _:
+            raise AssertionError(f"{recorded.type} is not an event of a package request")
 
 
 def file_outputs(event: Ended) -> Iterator[Output]:

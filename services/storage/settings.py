@@ -26,4 +26,7 @@ class StorageSettings(ServiceSettings, frozen=True, kw_only=True):
     upload_idle_seconds: float = 60.0
     """Seconds to wait for the next bytes of an upload."""
     package_max_bytes: int = 64 * 1024**3
-    """Bytes of the largest publish package."""
+    """Bytes of the largest publish package; S3 stores take 10,000 parts of 8 MiB, which is 78 GiB."""
+    packages_at_once: int = 4
+    """Publish packages that are built at the same time, by one replica: one of a user. One of them is kept for packages
+    below 256 MiB."""

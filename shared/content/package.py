@@ -11,7 +11,7 @@ The same artworks and documents give the same bytes, and so the same root CID.
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from operator import itemgetter
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID
 
 import msgspec
@@ -64,6 +64,32 @@ def contents_of(request: PackageRequested, parts: Sequence[PackagePartListed | P
         displays=[display for part in parts for display in part.displays],
         documents=[document for part in parts for document in part.documents],
     )
+
+
+class PartOfList(Protocol):
+    """A part of a package's list of files."""
+
+    @property
+    def artworks(self) -> Sequence[PackagedArtwork]:
+        """The tokens' artworks."""
+
+    @property
+    def displays(self) -> Sequence[PackagedArtwork]:
+        """The images that represent artworks of other types."""
+
+    @property
+    def documents(self) -> Sequence[PackagedDocument]:
+        """The metadata files."""
+
+
+def size_of_files(parts: Sequence[PartOfList]) -> int:
+    """Bytes of the artworks, displays and documents. The package has some more, for the manifest and its folders.
+
+    Equal artworks are counted once, as they are stored once in it.
+    """
+    artworks = {file.cid: file.size for part in parts for file in (*part.artworks, *part.displays)}
+    documents = (document for part in parts for document in part.documents)
+    return sum(artworks.values()) + sum(len(document.text.encode()) for document in documents)
 
 
 def canonical(value: Any) -> bytes:

@@ -13,6 +13,7 @@ from shared.contracts.collections import (
     CollectionArchived,
     CollectionPublished,
     CollectionRestored,
+    PackageCancelRequested,
     PackagePartListed,
     PackageRequested,
 )
@@ -35,7 +36,14 @@ from shared.contracts.generation import (
     JobResumeRejected,
     WorkflowRegistered,
 )
-from shared.contracts.storage import AssetDescribed, AssetStored, PackageFailed, PackageStored
+from shared.contracts.storage import (
+    AssetDescribed,
+    AssetStored,
+    PackageFailed,
+    PackageProgressed,
+    PackageStopped,
+    PackageStored,
+)
 
 ORDERED_SUFFIX = "-ordered"
 """Ends a consumer's name on the broker. Without it, it would be that of the durable consumer which releases before 0.2
@@ -70,7 +78,9 @@ COLLECTIONS_ARTWORKS = ConsumerDeclaration(
     ),
 )
 COLLECTIONS_WORKFLOWS = ConsumerDeclaration("collections-workflows-v1", "generation", (WorkflowRegistered,))
-COLLECTIONS_PACKAGES = ConsumerDeclaration("collections-packages-v1", "storage", (PackageStored, PackageFailed))
+COLLECTIONS_PACKAGES = ConsumerDeclaration(
+    "collections-packages-v2", "storage", (PackageProgressed, PackageStored, PackageFailed, PackageStopped)
+)
 
 CREDITS_JOBS = ConsumerDeclaration(
     "credits-jobs-v2",
@@ -105,7 +115,9 @@ GENERATION_FILES = ConsumerDeclaration("generation-files-v1", "storage", (AssetS
 STORAGE_GENERATIONS = ConsumerDeclaration(
     "storage-generations-v2", "generation", (GenerationCompleted, GenerationFailed, GenerationCancelled)
 )
-STORAGE_PACKAGES = ConsumerDeclaration("storage-packages-v1", "collections", (PackagePartListed, PackageRequested))
+STORAGE_PACKAGES = ConsumerDeclaration(
+    "storage-packages-v2", "collections", (PackagePartListed, PackageRequested, PackageCancelRequested)
+)
 STORAGE_COLLECTIONS = ConsumerDeclaration(
     "storage-collections-v1", "collections", (CollectionPublished, CollectionArchived, CollectionRestored)
 )

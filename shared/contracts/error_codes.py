@@ -17,6 +17,7 @@ REQUESTS: dict[str, str] = {
     "MODEL_UNAVAILABLE": "No connected worker has a model that `details` names. Nothing was charged: ask again later.",
     "NOT_ACCEPTABLE": "The operation has no representation of a type that the header Accept names.",
     "NOT_FOUND": "The address or the object does not exist, or the object belongs to another user.",
+    "PACKAGE_TOO_LARGE": "The files of the package have more bytes than the operator's bound, which `detail` states.",
     "PAYLOAD_TOO_LARGE": "The body, or a value in it, is larger than its limit, which `detail` states.",
     "PRECONDITION_REQUIRED": "Read the object, and send its ETag as If-Match.",
     "PREVIEW_DISABLED": "The collection is another user's, who does not let visitors generate it, or pay for it so.",

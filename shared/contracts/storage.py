@@ -1,6 +1,6 @@
 """Events of the storage service."""
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 from uuid import UUID
 
 import msgspec
@@ -79,11 +79,47 @@ class PackageFailed(PackageEvent, frozen=True, tag="package_failed.v1"):
     package_id: UUID
     attempt: int
     reason: str
+    code: str | None = None
+    """An error code for programs; None if there is none, or if an early release recorded it."""
+
+
+BuildPhase = Literal["checking", "writing"]
+"""`checking`: artworks are looked up, and those of several chunks are read. `writing`: the CAR file is written."""
+
+
+class PackageProgressed(PackageEvent, frozen=True, tag="package_progressed.v1"):
+    """How far a build has come in its phase: `files` of `of` are done, and `bytes` of `size`.
+
+    Recorded for builds of several seconds only, at most 200 times per phase and start. It begins again when another
+    replica continues the build.
+    """
+
+    package_id: UUID
+    attempt: int
+    phase: BuildPhase
+    files: int
+    of: int
+    bytes: int
+    size: int
+
+
+class PackageStopped(PackageEvent, frozen=True, tag="package_stopped.v1"):
+    """The attempt was cancelled, or a later one was requested, before it was stored: nothing of it is stored."""
+
+    package_id: UUID
+    attempt: int
 
 
 ASSET_EVENTS: tuple[type[AssetEvent], ...] = (AssetStored, AssetDescribed)
 
-EVENTS: tuple[type[Event], ...] = (*ASSET_EVENTS, PackagePartTaken, PackageStored, PackageFailed)
+EVENTS: tuple[type[Event], ...] = (
+    *ASSET_EVENTS,
+    PackagePartTaken,
+    PackageProgressed,
+    PackageStored,
+    PackageFailed,
+    PackageStopped,
+)
 
 UPCASTERS: dict[str, Upcaster] = {}
 """Upcasters to the next version, by the tag that they take: for versions that are no longer in EVENTS."""

@@ -13,14 +13,21 @@ from services.collections.domain.chains.offer import Offer
 from services.collections.domain.collection.state import Collection, owned
 from services.collections.domain.links import is_loopback
 from services.collections.domain.package import contents
-from services.collections.domain.package.commands import RecordOutcome, RequestPackage, decide, package_request
+from services.collections.domain.package.commands import (
+    CancelPackage,
+    Outcome,
+    RecordOutcome,
+    RequestPackage,
+    decide,
+    package_request,
+)
 from services.collections.domain.package.contents import StoredFile
 from services.collections.domain.package.state import Package, package_id
 from services.collections.queries.component_asset import ComponentAssetQueries
 from services.collections.queries.metadata import MetadataQueries
 from services.collections.queries.token import FinishedSeries, TokenQueries
-from shared.contracts.problem import Detail, Problem, invalid
-from shared.contracts.storage import PackageFailed, PackageStored
+from shared.content.package import size_of_files
+from shared.contracts.problem import Detail, Problem, invalid, not_found
 from shared.eventstore import Context, EventStore, Handled
 
 
@@ -31,6 +38,8 @@ class PackageHandlers:
     token_queries: TokenQueries
     asset_queries: ComponentAssetQueries
     public_url: str
+    max_bytes: int
+    """Of the files of a package."""
 
     async def request(
         self,
@@ -45,8 +54,8 @@ class PackageHandlers:
         """Requests a job's package for these chains, `None` for the collection's own, or all if it has none.
 
         `job_id` None: the job of the series that is sold or chosen. Idempotent. Raises NOT_FOUND, CONFLICT, UNAVAILABLE
-        until all artworks are in; VALIDATION_FAILED at `/job_id` if there is no such series, and at `/allow_local` if
-        nobody else could follow the links in its metadata, unless `allow_local`.
+        until all artworks are in; PACKAGE_TOO_LARGE; VALIDATION_FAILED at `/job_id` if there is no such series, and at
+        `/allow_local` if nobody else could follow the links in its metadata, unless `allow_local`.
         """
         state = (await self.store.load(COLLECTION, collection_id)).state
         owned(state, user_id)
@@ -59,6 +68,10 @@ class PackageHandlers:
         offer = self.metadata_queries.offer(state, collection_id)
         on_chains = contents.chains_of(chains, state.fields.blockchain)
         command = await asyncio.to_thread(_package_request, state, series.job_id, offer, tokens, stored, on_chains)
+        size = size_of_files(command.parts)
+        if size > self.max_bytes:
+            message = f"The package's files have {size} bytes; a package may have {self.max_bytes} (PACKAGE_MAX_BYTES)"
+            raise Problem("PACKAGE_TOO_LARGE", f"{message}. Generate smaller files, or ask the operator for more")
         stream_id = package_id(collection_id, series.job_id)
         return await self.store.handle(PACKAGE, stream_id, partial(decide, command), context)
 
@@ -78,7 +91,15 @@ class PackageHandlers:
             raise Problem("CONFLICT", f"Job {job_id} {message}", Detail("/job_id", message))
         return series
 
-    async def record(self, outcome: PackageStored | PackageFailed, context: Context) -> None:
+    async def cancel(self, user_id: UUID, collection_id: UUID, package_id: UUID, context: Context) -> Handled[Package]:
+        """Has the attempt stopped that is being built. Idempotent. Raises NOT_FOUND, CONFLICT if it has ended."""
+        owned((await self.store.load(COLLECTION, collection_id)).state, user_id)
+        request = (await self.store.load(PACKAGE, package_id)).state.request
+        if request is None or request.collection_id != collection_id:
+            raise not_found("The package")
+        return await self.store.handle(PACKAGE, package_id, partial(decide, CancelPackage()), context)
+
+    async def record(self, outcome: Outcome, context: Context) -> None:
         """Records storage's outcome of an attempt. Idempotent."""
         await self.store.handle(PACKAGE, outcome.package_id, partial(decide, RecordOutcome(outcome)), context)
 

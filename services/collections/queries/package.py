@@ -11,7 +11,8 @@ from services.collections.domain.collection.state import owned
 from services.collections.domain.package.state import Package
 from services.collections.domain.package.state import package_id as package_id_of
 from services.collections.queries.token import TokenQueries
-from services.collections.views.package import PackageView, Provenance, PublishedPackageView
+from services.collections.tables.package_progress import PackageProgress
+from services.collections.views.package import PackageView, ProgressView, Provenance, PublishedPackageView
 from shared.content.package import PROVENANCE, contents_of, manifest
 from shared.contracts.collections import PackagePartListed
 from shared.contracts.problem import not_found
@@ -22,6 +23,7 @@ from shared.eventstore import EventStore, Handled, Loaded
 class PackageQueries:
     store: EventStore
     token_queries: TokenQueries
+    progress: PackageProgress
     public_url: str
 
     async def package(self, user_id: UUID, collection_id: UUID, package_id: UUID) -> PackageView:
@@ -47,6 +49,8 @@ class PackageQueries:
             revision=request.revision,
             attempt=request.attempt,
             reason=state.reason,
+            code=state.code,
+            progress=await self._progress(state),
             root=delivered.root if delivered else None,
             asset_id=delivered.asset_id if delivered else None,
             url=f"{self.public_url.rstrip('/')}/assets/{delivered.asset_id}/content" if delivered else None,
@@ -77,6 +81,13 @@ class PackageQueries:
             )
             for package in reversed(packages)
         ]
+
+    async def _progress(self, state: Package) -> ProgressView | None:
+        request = state.request
+        if request is None or state.status not in {"requested", "cancelling"}:
+            return None
+        heard = await self.progress.of(request.package_id, request.attempt)
+        return ProgressView(heard.phase, heard.files, heard.of, heard.bytes, heard.size) if heard else None
 
     async def _manifest(self, package_id: UUID, state: Package) -> dict[str, Any]:
         """The package's manifest, computed from its parts: it may be too large to be stored twice."""

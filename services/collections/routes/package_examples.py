@@ -55,6 +55,8 @@ REQUESTED = {
     "revision": 1,
     "attempt": 1,
     "reason": None,
+    "code": None,
+    "progress": None,
     "root": None,
     "asset_id": None,
     "url": None,
@@ -62,6 +64,10 @@ REQUESTED = {
     "sha256": None,
     "provenance": None,
     "manifest": None,
+}
+CANCELLING = REQUESTED | {
+    "status": "cancelling",
+    "progress": {"phase": "writing", "files": 120, "of": 400, "bytes": 1_503_238_553, "size": 5_011_201_822},
 }
 STORED = REQUESTED | {
     "status": "stored",

@@ -6,6 +6,8 @@ from uuid import UUID
 
 import msgspec
 
+from shared.contracts.storage import BuildPhase
+
 
 class Provenance(msgspec.Struct, frozen=True):
     hash: str
@@ -26,19 +28,39 @@ class PublishedPackageView(msgspec.Struct, frozen=True, kw_only=True):
     size: int
 
 
+class ProgressView(msgspec.Struct, frozen=True):
+    """How far a phase of the build has come: `files` of `of` are done, and `bytes` of `size`.
+
+    `checking`: artworks of several chunks are read, and compared with their CIDs. `writing`: the file is written.
+    """
+
+    phase: BuildPhase
+    files: int
+    of: int
+    bytes: int
+    size: int
+
+
 class PackageView(msgspec.Struct, frozen=True, kw_only=True):
-    """A publish package. `root` to `manifest` are null until it is stored; `reason` is why it failed."""
+    """A publish package. `root` to `manifest` are null until it is stored.
+
+    `reason` is why it failed, `code` the same for programs, such as `PACKAGE_TOO_LARGE`; null if there is none.
+    """
 
     id: UUID
     collection_id: UUID
     job_id: UUID
-    status: Literal["requested", "stored", "failed"]
+    status: Literal["requested", "cancelling", "cancelled", "stored", "failed"]
+    """`cancelling`: it will be `cancelled`, unless it is stored already when storage hears of it."""
     chains: Sequence[str]
     """The chains that it has metadata for."""
     revision: int | None
     """Of what was public when it was requested; null if it was made of a draft, or by an early release."""
     attempt: int
     reason: str | None
+    code: str | None
+    progress: ProgressView | None
+    """Of one that is being built for some seconds; null while it waits, and when it has ended."""
     root: str | None
     """CIDv1 of the package's folder: its address on IPFS, and the root of the CAR file."""
     asset_id: int | None

@@ -1,4 +1,4 @@
-"""One attempt to build a publish package: its parts arrive, then it is stored or has failed."""
+"""One attempt to build a publish package: its parts arrive, then it is stored, or has failed, or was stopped."""
 
 from typing import assert_never
 from uuid import UUID, uuid5
@@ -7,7 +7,7 @@ import msgspec
 
 from shared.contracts.collections import PackagePartListed, PackageRequested
 from shared.contracts.event import Event
-from shared.contracts.storage import PackageFailed, PackagePartTaken, PackageStored
+from shared.contracts.storage import PackageFailed, PackagePartTaken, PackageProgressed, PackageStopped, PackageStored
 from shared.persistent import Map
 
 
@@ -16,14 +16,17 @@ def package_stream(package_id: UUID, attempt: int) -> UUID:
     return uuid5(package_id, str(attempt))
 
 
+Outcome = PackageStored | PackageFailed | PackageStopped
+
 # State
 
 
 class Package(msgspec.Struct, frozen=True):
-    """`parts`, by number, are dropped once the package is stored or has failed."""
+    """`parts`, by number, and `progress` are dropped when the attempt has ended."""
 
     parts: Map[int, PackagePartTaken] = Map()
-    outcome: PackageStored | PackageFailed | None = None
+    progress: PackageProgressed | None = None
+    outcome: Outcome | None = None
 
     def listed_parts(self) -> list[PackagePartTaken]:
         """The parts that have arrived, by their numbers."""
@@ -43,7 +46,9 @@ def evolve(state: Package, event: Event) -> Package:
     match event:
         case PackagePartTaken():
             return msgspec.structs.replace(state, parts=state.parts.set(event.number, event))
-        case PackageStored() | PackageFailed():
+        case PackageProgressed():
+            return msgspec.structs.replace(state, progress=event)
+        case PackageStored() | PackageFailed() | PackageStopped():
             return Package(outcome=event)
         case _:
             raise AssertionError(f"{event!r} is not an event of a package")
@@ -57,18 +62,22 @@ class TakePart(msgspec.Struct, frozen=True):
 
 
 class EndPackage(msgspec.Struct, frozen=True):
-    """Record that the package is stored, or why it failed."""
+    """Record that the package is stored, why it failed, or that it was stopped."""
 
-    outcome: PackageStored | PackageFailed
+    outcome: Outcome
 
 
-Command = TakePart | EndPackage
+class NoteProgress(msgspec.Struct, frozen=True):
+    progress: PackageProgressed
+
+
+Command = TakePart | NoteProgress | EndPackage
 
 # Decisions
 
 
 def decide(command: Command, state: Package) -> list[Event]:
-    """Idempotent: no events once the package is stored or has failed, nor for a part that was taken before."""
+    """Idempotent: no events once the attempt has ended, nor for a part that was taken before."""
     if state.outcome is not None:
         return []
     match command:
@@ -76,6 +85,8 @@ def decide(command: Command, state: Package) -> list[Event]:
             if listed.number in state.parts:
                 return []
             return [PackagePartTaken(**{name: getattr(listed, name) for name in listed.__struct_fields__})]
+        case NoteProgress(progress):
+            return [] if progress == state.progress else [progress]
         case EndPackage(outcome):
             return [outcome]
         case _:

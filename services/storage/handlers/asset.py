@@ -96,8 +96,16 @@ class CommandHandlers:
         self._slots = asyncio.Semaphore(at_once)
         self._lock_slots = asyncio.Semaphore(MAX_LOCKED_PATHS)
 
-    async def store_file(self, declared: FileDeclaration, body: AsyncIterator[bytes], context: Context) -> StoredFile:
+    async def store_file(
+        self,
+        declared: FileDeclaration,
+        body: AsyncIterator[bytes],
+        context: Context,
+        upload: S3Upload | None = None,
+    ) -> StoredFile:
         """Stores and records a file. Idempotent: the same file at the same path is not stored again.
+
+        `upload`: the one to write to, at the same path, instead of a new one.
 
         Raises VALIDATION_FAILED if the bytes differ from the declared size or sha256 or stop coming, PAYLOAD_TOO_LARGE,
         CONFLICT or IDEMPOTENCY_KEY_REUSED if another file is at the path, UNAVAILABLE.
@@ -111,13 +119,15 @@ class CommandHandlers:
             _refuse_other_bytes(loaded.state, content, context)
             return StoredFile(loaded.state, loaded.position, created=False)
         async with self._slots:
-            return await self._write(declared, body, context)
+            upload = upload or self._objects.upload(declared.path, declared.mime_type)
+            return await self._write(declared, body, context, upload)
 
     async def describe(self, path: str, command: DescribeAsset, context: Context) -> Handled[Asset | None]:
         return await self._store.handle(ASSET, asset_stream(path), lambda asset: decide(command, asset), context)
 
-    async def _write(self, declared: FileDeclaration, body: AsyncIterator[bytes], context: Context) -> StoredFile:
-        upload = self._objects.upload(declared.path, declared.mime_type)
+    async def _write(
+        self, declared: FileDeclaration, body: AsyncIterator[bytes], context: Context, upload: S3Upload
+    ) -> StoredFile:
         try:
             content = await self._receive(body, upload)
             _check_declaration(declared, content)

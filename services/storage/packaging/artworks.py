@@ -7,6 +7,7 @@ from uuid import UUID
 
 from services.storage.deciders import ASSET
 from services.storage.domain.asset import asset_stream
+from services.storage.packaging.meter import Meter
 from services.storage.providers.s3 import NoSuchFile, S3Store
 from shared.content.files import CHUNK, FileImporter
 from shared.content.nodes import Node
@@ -36,12 +37,13 @@ class Artworks:
     def __init__(self, store: EventStore, objects: S3Store) -> None:
         self._store, self._objects = store, objects
 
-    async def look_up(self, listed: PackagedArtwork, collection_id: UUID, user_id: UUID) -> Artwork:
+    async def look_up(self, listed: PackagedArtwork, collection_id: UUID, user_id: UUID, meter: Meter) -> Artwork:
         """The stored artwork, which was made for the collection, or is the user's.
 
         It may have been made for an earlier owner, whose file it stays. Raises Unpackable unless its size, sha256 and
-        CID are as listed.
+        CID are as listed; Stopped.
         """
+        await meter.pass_bytes(0)
         asset = (await self._store.load(ASSET, asset_stream(listed.source))).state
         if asset is None or asset.stored.asset_id != listed.asset_id:
             raise _not_stored(listed)
@@ -58,6 +60,7 @@ class Artworks:
         async with aclosing(self._content(listed)) as pieces:
             async for piece in pieces:
                 importer.update(piece)
+                await meter.pass_bytes(len(piece))
         root = importer.finish()
         assert isinstance(root, Node), "several chunks have a root node"
         if str(root.cid) != listed.cid:

@@ -8,11 +8,13 @@ import re
 from collections.abc import Sequence
 
 import urllib3
-from minio.datatypes import Part
+from minio.datatypes import ListPartsResult, Part
 from minio.error import S3Error
 
 from services.storage.providers.signed import SignedRequests
 
+GONE = {"NoSuchUpload", "NoSuchKey"}
+"""Codes of an upload that was completed, aborted, or deleted by the store's lifecycle rules."""
 _UPLOAD_ID = re.compile(rb"<UploadId>([^<]+)</UploadId>")
 
 
@@ -34,6 +36,24 @@ class Multipart:
         """Uploads a part; numbers begin at 1."""
         answer = self._send_request("PUT", {"partNumber": str(number), "uploadId": upload_id}, content)
         return Part(number, answer.headers["ETag"].strip('"'))
+
+    def parts(self, upload_id: str) -> dict[int, Part] | None:
+        """The parts that the store has, by their numbers. None if it does not have the upload any more."""
+        parts: dict[int, Part] = {}
+        marker = ""
+        while True:
+            query = {"uploadId": upload_id, **({"part-number-marker": marker} if marker else {})}
+            try:
+                answer = ListPartsResult(self._send_request("GET", query))
+            except S3Error as error:
+                if error.code in GONE:
+                    return None
+                raise
+            parts |= {part.part_number: part for part in answer.parts}
+            next_marker = answer.next_part_number_marker or ""
+            if not answer.is_truncated or next_marker == marker:
+                return parts
+            marker = next_marker
 
     def complete(self, upload_id: str, parts: Sequence[Part]) -> None:
         """Raises S3Error also for a 200: a store may send the status first and fail afterwards."""

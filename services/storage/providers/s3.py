@@ -165,7 +165,7 @@ class S3Upload:
     async def _send(self) -> None:
         """Starts to send the buffered bytes as the next part."""
         if self._upload_id is None:
-            self._upload_id = await self._store.run(self._multipart.begin, self._media_type)
+            await self._begin()
         for part in self._part_tasks:
             if part.done():
                 part.result()
@@ -173,6 +173,9 @@ class S3Upload:
         content = b"".join(self._buffer)
         self._buffer, self._missing = [], PART
         self._part_tasks.append(asyncio.create_task(self._send_part(len(self._part_tasks) + 1, content)))
+
+    async def _begin(self) -> None:
+        self._upload_id = await self._store.run(self._multipart.begin, self._media_type)
 
     async def _send_part(self, number: int, content: bytes) -> Part:
         assert self._upload_id is not None, "the id comes before the first part"

@@ -50,6 +50,8 @@ from shared.contracts.collections.component_asset import (
 )
 from shared.contracts.collections.package import (
     PACKAGE_EVENTS,
+    PackageCancelled,
+    PackageCancelRequested,
     PackagedArtwork,
     PackagedDocument,
     PackageDelivered,
@@ -124,6 +126,8 @@ __all__ = [
     "EncryptionChosen",
     "ImagesArranged",
     "InstructionsRevised",
+    "PackageCancelRequested",
+    "PackageCancelled",
     "PackageDelivered",
     "PackageEvent",
     "PackageGivenUp",

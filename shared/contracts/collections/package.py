@@ -87,6 +87,29 @@ class PackageGivenUp(PackageEvent, frozen=True, tag="package_given_up.v1"):
     package_id: UUID
     attempt: int
     reason: str
+    code: str | None = None
+    """An error code for programs, as storage reported it; None if it reported none."""
 
 
-PACKAGE_EVENTS: tuple[type[PackageEvent], ...] = (PackagePartListed, PackageRequested, PackageDelivered, PackageGivenUp)
+class PackageCancelRequested(PackageEvent, frozen=True, tag="package_cancel_requested.v1"):
+    """Its owner wants an attempt to be stopped. Storage stops it, unless it is stored or has failed by then."""
+
+    package_id: UUID
+    attempt: int
+
+
+class PackageCancelled(PackageEvent, frozen=True, tag="package_cancelled.v1"):
+    """Storage has stopped an attempt: nothing of it is stored."""
+
+    package_id: UUID
+    attempt: int
+
+
+PACKAGE_EVENTS: tuple[type[PackageEvent], ...] = (
+    PackagePartListed,
+    PackageRequested,
+    PackageDelivered,
+    PackageGivenUp,
+    PackageCancelRequested,
+    PackageCancelled,
+)

@@ -13,12 +13,20 @@ from services.collections.domain.artwork.tokens import Token
 from services.collections.domain.chains import CHAINS, Chain
 from services.collections.domain.chains.offer import Offer
 from services.collections.domain.package import contents
-from services.collections.domain.package.commands import RecordOutcome, RequestPackage, decide, package_request
+from services.collections.domain.package.commands import (
+    CancelPackage,
+    RecordOutcome,
+    RequestPackage,
+    decide,
+    package_request,
+)
 from services.collections.domain.package.contents import StoredFile
 from services.collections.domain.package.state import NOTHING, Package, evolve, package_id
-from shared.content.package import Contents, plan
+from shared.content.package import Contents, plan, size_of_files
 from shared.contracts.collections import (
     ArtworkFile,
+    PackageCancelled,
+    PackageCancelRequested,
     PackageDelivered,
     PackageGivenUp,
     PackagePartListed,
@@ -26,7 +34,7 @@ from shared.contracts.collections import (
     Trait,
 )
 from shared.contracts.problem import Problem
-from shared.contracts.storage import PackageFailed, PackageStored
+from shared.contracts.storage import PackageFailed, PackageStopped, PackageStored
 
 COLLECTION, JOB, USER = UUID(int=1), UUID(int=2), UUID(int=3)
 ID = package_id(COLLECTION, JOB)
@@ -213,6 +221,47 @@ def test_the_outcome_of_an_attempt_is_recorded_once():
     assert decide(RecordOutcome(STORED), after(request([token(1)]), RecordOutcome(STORED))) == []
     assert decide(RecordOutcome(msgspec.structs.replace(STORED, attempt=2)), requested) == []
     assert decide(RecordOutcome(STORED), NOTHING) == []
+
+
+def test_a_package_is_cancelled_when_storage_has_stopped_it():
+    cancelling = after(request([token(1)]), CancelPackage())
+    assert decide(CancelPackage(), after(request([token(1)]))) == [PackageCancelRequested(ID, 1)]
+    assert (cancelling.status, decide(CancelPackage(), cancelling)) == ("cancelling", [])
+    assert decide(RecordOutcome(PackageStopped(ID, 1)), cancelling) == [PackageCancelled(ID, 1)]
+    cancelled = after(request([token(1)]), CancelPackage(), RecordOutcome(PackageStopped(ID, 1)))
+    assert (cancelled.status, decide(CancelPackage(), cancelled)) == ("cancelled", [])
+    assert decide(RecordOutcome(STORED), cancelled) == [], "it comes again"
+
+
+@pytest.mark.parametrize(("outcome", "status"), [(STORED, "stored"), (FAILED, "failed")])
+def test_a_cancellation_may_come_too_late(outcome: PackageStored | PackageFailed, status: str):
+    ended = after(request([token(1)]), CancelPackage(), RecordOutcome(outcome))
+    assert ended.status == status
+    with pytest.raises(Problem) as refused:
+        decide(CancelPackage(), ended)
+    assert refused.value.code == "CONFLICT"
+
+
+@pytest.mark.parametrize("more", [(), (RecordOutcome(PackageStopped(ID, 1)),)], ids=["cancelling", "cancelled"])
+def test_a_cancelled_package_can_be_requested_again(more: tuple[Any, ...]):
+    state = after(request([token(1)]), CancelPackage(), *more)
+    *_, requested = decide(request([token(1)]), state)
+    assert requested.attempt == 2
+    assert decide(RecordOutcome(PackageStopped(ID, 1)), evolve(state, requested)) == []
+
+
+def test_a_failure_keeps_its_code():
+    failed = PackageFailed(ID, 1, "It is too large", "PACKAGE_TOO_LARGE")
+    assert after(request([token(1)]), RecordOutcome(failed)).code == "PACKAGE_TOO_LARGE"
+
+
+def test_equal_artworks_count_once_in_the_size_of_a_package():
+    twice = request([token(1), msgspec.structs.replace(token(2), files=[file(1)], cids={1: "cid-1"})])
+    once = request([token(1)])
+    documents = [
+        sum(len(item.text.encode()) for part in command.parts for item in part.documents) for command in (twice, once)
+    ]
+    assert size_of_files(twice.parts) - documents[0] == size_of_files(once.parts) - documents[1] == 10
 
 
 def test_a_package_has_the_image_of_an_artwork_that_is_a_video():

@@ -76,6 +76,7 @@ EXEMPT: dict[str, str] = {
     "getPackage": STORED,
     "getSeries": STORED,
     "cancelJob": NOTHING,
+    "cancelPackage": NOTHING,
     "pauseJob": ONE_NAME,
     "unpauseJob": NOTHING,
     "deprecateWorkflow": ONE_NAME,

@@ -1,7 +1,9 @@
 """Requests a package, and records whether storage built it.
 
 Idempotent: a second request makes another attempt only if the contents have changed (a draft's title, or the chains),
-if the collection has been published since, or if the last attempt failed.
+if the collection has been published since, or if the last attempt failed or was cancelled.
+
+Storage decides whether a cancellation came in time: an attempt is `cancelling` until it has reported an outcome.
 """
 
 from collections.abc import Sequence
@@ -15,6 +17,8 @@ from services.collections.domain.package import contents
 from services.collections.domain.package.contents import Part
 from services.collections.domain.package.state import Package, package_id
 from shared.contracts.collections import (
+    PackageCancelled,
+    PackageCancelRequested,
     PackagedArtwork,
     PackagedDocument,
     PackageDelivered,
@@ -23,7 +27,10 @@ from shared.contracts.collections import (
     PackageRequested,
 )
 from shared.contracts.event import Event
-from shared.contracts.storage import PackageFailed, PackageStored
+from shared.contracts.problem import Problem
+from shared.contracts.storage import PackageFailed, PackageStopped, PackageStored
+
+Outcome = PackageStored | PackageFailed | PackageStopped
 
 
 class RequestPackage(msgspec.Struct, frozen=True):
@@ -66,17 +73,23 @@ def package_request(
 class RecordOutcome(msgspec.Struct, frozen=True):
     """Storage's event on an attempt."""
 
-    outcome: PackageStored | PackageFailed
+    outcome: Outcome
 
 
-Command = RequestPackage | RecordOutcome
+class CancelPackage(msgspec.Struct, frozen=True):
+    """Stop the attempt that is being built."""
+
+
+Command = RequestPackage | CancelPackage | RecordOutcome
 
 
 def decide(command: Command, state: Package) -> list[Event]:
-    """Idempotent. Outcomes of earlier attempts are ignored."""
+    """Idempotent. Outcomes of earlier attempts are ignored. Raises CONFLICT if nothing is left to cancel."""
     match command:
         case RequestPackage():
             return _request(command, state)
+        case CancelPackage():
+            return _cancel(state)
         case RecordOutcome(outcome):
             return _record(outcome, state)
         case _ as never:
@@ -84,7 +97,7 @@ def decide(command: Command, state: Package) -> list[Event]:
 
 
 def _request(command: RequestPackage, state: Package) -> list[Event]:
-    if state.status != "failed" and _is_same(command, state.request):
+    if state.status in {"requested", "stored"} and _is_same(command, state.request):
         return []
     attempt = state.request.attempt + 1 if state.request else 1
     stream_id = package_id(command.collection_id, command.job_id)
@@ -122,13 +135,25 @@ def _is_same(command: RequestPackage, earlier: PackageRequested | None) -> bool:
     return earlier.published is not False or not command.published
 
 
-def _record(outcome: PackageStored | PackageFailed, state: Package) -> list[Event]:
+def _cancel(state: Package) -> list[Event]:
+    request = state.request
+    if request is None or state.status in {"cancelling", "cancelled"}:
+        return []
+    if state.status != "requested":
+        how = "is stored" if state.status == "stored" else "has failed"
+        raise Problem("CONFLICT", f"The package {how}: nothing is left to cancel")
+    return [PackageCancelRequested(request.package_id, request.attempt)]
+
+
+def _record(outcome: Outcome, state: Package) -> list[Event]:
     attempt = state.request.attempt if state.request else None
-    if state.status != "requested" or outcome.attempt != attempt:
+    if state.status not in {"requested", "cancelling"} or outcome.attempt != attempt:
         return []
     match outcome:
         case PackageFailed():
-            return [PackageGivenUp(outcome.package_id, outcome.attempt, outcome.reason)]
+            return [PackageGivenUp(outcome.package_id, outcome.attempt, outcome.reason, outcome.code)]
+        case PackageStopped():
+            return [PackageCancelled(outcome.package_id, outcome.attempt)]
         case PackageStored():
             return [
                 PackageDelivered(

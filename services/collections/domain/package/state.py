@@ -5,8 +5,18 @@ from uuid import UUID, uuid5
 
 import msgspec
 
-from shared.contracts.collections import PackageDelivered, PackageGivenUp, PackagePartListed, PackageRequested
+from shared.contracts.collections import (
+    PackageCancelled,
+    PackageCancelRequested,
+    PackageDelivered,
+    PackageGivenUp,
+    PackagePartListed,
+    PackageRequested,
+)
 from shared.contracts.event import Event
+
+Status = Literal["none", "requested", "cancelling", "cancelled", "stored", "failed"]
+"""`cancelling`: its owner has cancelled it, and storage has not stopped it yet. It may be stored nevertheless."""
 
 
 class PublishedPackage(msgspec.Struct, frozen=True):
@@ -24,10 +34,11 @@ class PublishedPackage(msgspec.Struct, frozen=True):
 class Package(msgspec.Struct, frozen=True):
     """`request` is that of the last attempt. `published`: those of all attempts, oldest first, each root once."""
 
-    status: Literal["none", "requested", "stored", "failed"] = "none"
+    status: Status = "none"
     request: PackageRequested | None = None
     delivered: PackageDelivered | None = None
     reason: str | None = None
+    code: str | None = None
     published: tuple[PublishedPackage, ...] = ()
 
 
@@ -47,7 +58,11 @@ def evolve(state: Package, event: Event) -> Package:
         case PackageDelivered():
             return Package("stored", state.request, event, published=_with(state, event))
         case PackageGivenUp():
-            return Package("failed", state.request, reason=event.reason, published=state.published)
+            return Package("failed", state.request, reason=event.reason, code=event.code, published=state.published)
+        case PackageCancelRequested():
+            return msgspec.structs.replace(state, status="cancelling")
+        case PackageCancelled():
+            return Package("cancelled", state.request, published=state.published)
         case _:
             raise AssertionError(f"{event!r} is not an event of a package")
 
