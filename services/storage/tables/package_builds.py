@@ -31,8 +31,9 @@ NOTIFY: LiteralString = "select pg_notify('watermarks', %s)"
 SELECT_CANCELLED: LiteralString = """
 select package_id, attempt, user_id, size, number from package_builds where is_cancelled order by number limit %s"""
 SELECT_WAITING: LiteralString = """
-select distinct on (user_id, size >= %s) package_id, attempt, user_id, size, number from package_builds
-where not is_cancelled and not_before <= clock_timestamp() order by user_id, size >= %s, number limit %s"""
+select distinct on (user_id, is_long) package_id, attempt, user_id, size, number
+from (select *, size >= %s as is_long from package_builds) build
+where not is_cancelled and not_before <= clock_timestamp() order by user_id, is_long, number limit %s"""
 SELECT_ANY: LiteralString = "select 1 from package_builds limit 1"
 SELECT_IS_CANCELLED: LiteralString = """
 select is_cancelled from package_builds where package_id = %s and attempt = %s"""
@@ -85,7 +86,7 @@ class PackageBuilds:
 
     async def waiting(self) -> Sequence[Build]:
         """The first long and the first short attempt of each user, those that are being built included."""
-        return [Build(*row) for row in await self._store.pool.rows(SELECT_WAITING, (LONG, LONG, MAX_ROWS))]
+        return [Build(*row) for row in await self._store.pool.rows(SELECT_WAITING, (LONG, MAX_ROWS))]
 
     async def are_any(self) -> bool:
         """Whether any attempt has not ended."""

@@ -205,7 +205,11 @@ async def test_what_is_too_large_is_refused_before_it_is_built(
         assert isinstance(failed, PackageFailed)
         assert (failed.code, "a package may have 100000" in failed.reason) == ("PACKAGE_TOO_LARGE", True)
         assert await api.runtime.store.pool.rows("select 1 from package_builds", ()) == []
-        nearly = await uploaded(api, [content(100_000 - sum(len(text.text) for text in inputs.documents), 2)])
+        file = content(100_000 - sum(len(document.text) for document in inputs.documents), 2)
+        asset = (await api.upload(file, "other.png")).data
+        nearly = contents([file])
+        artwork = msgspec.structs.replace(nearly.artworks[0], asset_id=asset["id"], source=asset["path"])
+        nearly = msgspec.structs.replace(nearly, artworks=[artwork])
         wanted = request(nearly)
         await ask(asking, wanted, nearly)
         failed = await outcome(api, wanted)
