@@ -31,6 +31,7 @@ COMMANDS = {
     "parked": Subcommand("infra.cli.parked", "List, retry or discard events that a consumer could not handle."),
     "rotate": Subcommand("infra.cli.rotate", "Replace keys and passwords of a stopped set."),
     "secrets": Subcommand("infra.cli.secrets", "Set, list and delete the keys with which workflows call APIs."),
+    "pin": Subcommand("infra.cli.pin", "Have a remote pinning service keep a publish package on IPFS."),
     "verify-package": Subcommand("infra.cli.verify_package", "Check a publish package offline, down to its last byte."),
 }
 """Each module holds a click command of its own name."""

@@ -8,6 +8,7 @@ from services.collections.deciders import ARTWORK, COLLECTION, COMPONENT_ASSET, 
 from services.collections.handlers.artwork import ArtworkHandlers
 from services.collections.handlers.collection import CommandHandlers
 from services.collections.handlers.package import PackageHandlers
+from services.collections.handlers.pin import PinHandlers
 from services.collections.handlers.project import ProjectHandlers
 from services.collections.projections.artworks import ARTWORKS
 from services.collections.projections.collections import COLLECTIONS
@@ -68,6 +69,7 @@ async def build(runtime: Runtime) -> Parts:
             "handlers": handlers,
             "project_handlers": ProjectHandlers(store),
             "package_handlers": package_handlers,
+            "pin_handlers": PinHandlers(store, token_queries, runtime.clock),
             "queries": queries,
             "list_queries": ListQueries(store),
             "asset_queries": asset_queries,

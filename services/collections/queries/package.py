@@ -12,7 +12,7 @@ from services.collections.domain.package.state import Package
 from services.collections.domain.package.state import package_id as package_id_of
 from services.collections.queries.token import TokenQueries
 from services.collections.tables.package_progress import PackageProgress
-from services.collections.views.package import PackageView, ProgressView, Provenance, PublishedPackageView
+from services.collections.views.package import PackageView, ProgressView, Provenance, PublishedPackageView, pin_view
 from shared.content.package import PROVENANCE, contents_of, manifest
 from shared.contracts.collections import PackagePartListed
 from shared.contracts.problem import not_found
@@ -78,6 +78,7 @@ class PackageQueries:
                 chains=CHAINS if package.chains is None else package.chains,
                 revision=package.revision,
                 size=package.size,
+                pins=[pin_view(pin) for pin in package.pins],
             )
             for package in reversed(packages)
         ]

@@ -16,6 +16,7 @@ from services.collections.routes.custody import transfer_custody
 from services.collections.routes.editing import configure_preview, edit_collection, set_receivers
 from services.collections.routes.metadata import get_collection_metadata, get_token, get_token_metadata
 from services.collections.routes.packages import cancel_package, get_package, request_package
+from services.collections.routes.pins import report_pin
 from services.collections.routes.projects import (
     choose_current_collection,
     create_project,
@@ -57,6 +58,7 @@ ROUTES: list[ControllerRouterHandler] = [
     request_package,
     get_package,
     cancel_package,
+    report_pin,
     publish_collection,
     call_off_publication,
     archive_collection,

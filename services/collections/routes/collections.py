@@ -1,9 +1,11 @@
 """Collections: for their owners, for other users, and for clients without a token."""
 
+import hashlib
 from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
+import msgspec
 from litestar import Response, get
 from litestar.di import NamedDependency
 from litestar.params import QueryParameter
@@ -18,6 +20,7 @@ from services.collections.routes.documentation import documented
 from services.collections.views.collection import CollectionView
 from services.collections.views.feed import FeedItem
 from services.collections.views.history import HistoryEntry
+from services.collections.views.package import PublishedPackageView
 from services.collections.views.public import PublicCollection, PublicCollectionView, with_packages
 from shared.contracts.problem import Detail, invalid
 from shared.http import ApiRequest, Cursor, Envelope, FromPath, Limit, Page, User, versioned
@@ -112,8 +115,14 @@ async def get_public_collection(
     collection = await queries.public_collection(collection_id)
     packages = await package_queries.published(collection_id)
     view = with_packages(collection, packages)
-    variant = f"{variant_of(collection)}-{packages[0].root}" if packages else variant_of(collection)
+    variant = f"{variant_of(collection)}-{packages[0].root}{_pinned(packages)}" if packages else variant_of(collection)
     return versioned(request, Envelope(view), collection.version, variant)
+
+
+def _pinned(packages: list[PublishedPackageView]) -> str:
+    """The part of the ETag that changes with the pins."""
+    pins = [package.pins for package in packages if package.pins]
+    return f"-{hashlib.sha256(msgspec.json.encode(pins)).hexdigest()[:16]}" if pins else ""
 
 
 @get(

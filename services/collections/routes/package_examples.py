@@ -79,6 +79,14 @@ STORED = REQUESTED | {
     "provenance": {"hash": _PLAN.provenance, "algorithm": PROVENANCE},
     "manifest": manifest(_CONTENTS),
 }
+PIN_REPORT = {
+    "cid": STORED["root"],
+    "service": "https://pins.example/psa",
+    "request_id": "UniqueIdOfPinRequest",
+    "status": "pinned",
+}
+PIN = {"service": PIN_REPORT["service"], "status": "pinned", "reported_at": "2026-11-27T12:00:00Z"}
+_PUBLIC_MEMBERS = ("root", "provenance", "job_id", "chains", "revision", "size")
 PUBLISHED = PUBLIC | {
-    "packages": [{name: STORED[name] for name in ("root", "provenance", "job_id", "chains", "revision", "size")}],
+    "packages": [{name: STORED[name] for name in _PUBLIC_MEMBERS} | {"pins": [PIN]}],
 }

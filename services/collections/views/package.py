@@ -1,17 +1,32 @@
 """Publish packages in the API."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
 import msgspec
 
+from services.collections.domain.package.state import Pin
+from shared.contracts.collections import PinStatus
 from shared.contracts.storage import BuildPhase
 
 
 class Provenance(msgspec.Struct, frozen=True):
     hash: str
     algorithm: str
+
+
+class PinView(msgspec.Struct, frozen=True, kw_only=True):
+    """A pinning service that keeps the package, or could not get it. `service`: the address of its API."""
+
+    service: str
+    status: PinStatus
+    reported_at: datetime
+
+
+def pin_view(pin: Pin) -> PinView:
+    return PinView(service=pin.service, status=pin.status, reported_at=datetime.fromisoformat(pin.reported_at))
 
 
 class PublishedPackageView(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,6 +41,7 @@ class PublishedPackageView(msgspec.Struct, frozen=True, kw_only=True):
     chains: Sequence[str]
     revision: int | None
     size: int
+    pins: list[PinView]
 
 
 class ProgressView(msgspec.Struct, frozen=True):

@@ -58,7 +58,9 @@ from shared.contracts.collections.package import (
     PackageEvent,
     PackageGivenUp,
     PackagePartListed,
+    PackagePinReported,
     PackageRequested,
+    PinStatus,
 )
 from shared.contracts.collections.project import (
     PROJECT_EVENTS,
@@ -132,10 +134,12 @@ __all__ = [
     "PackageEvent",
     "PackageGivenUp",
     "PackagePartListed",
+    "PackagePinReported",
     "PackageRequested",
     "PackagedArtwork",
     "PackagedDocument",
     "Payer",
+    "PinStatus",
     "PreviewConfigured",
     "PreviewCreated",
     "ProjectCreated",

@@ -1,6 +1,6 @@
 """Events of a package: a job's artworks and their metadata as one file."""
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 from uuid import UUID
 
 import msgspec
@@ -105,6 +105,24 @@ class PackageCancelled(PackageEvent, frozen=True, tag="package_cancelled.v1"):
     attempt: int
 
 
+PinStatus = Literal["pinned", "failed"]
+
+
+class PackagePinReported(PackageEvent, frozen=True, tag="package_pin_reported.v1"):
+    """A remote pinning service keeps a published package, or could not get it; so its owner or an operator said."""
+
+    package_id: UUID
+    root: str
+    service: str
+    """The address of the service's API, without credentials."""
+    request_id: str
+    """The service's id of the request."""
+    status: PinStatus
+    reported_at: str
+    reason: str | None = None
+    """Why it failed, in the service's words."""
+
+
 PACKAGE_EVENTS: tuple[type[PackageEvent], ...] = (
     PackagePartListed,
     PackageRequested,
@@ -112,4 +130,5 @@ PACKAGE_EVENTS: tuple[type[PackageEvent], ...] = (
     PackageGivenUp,
     PackageCancelRequested,
     PackageCancelled,
+    PackagePinReported,
 )

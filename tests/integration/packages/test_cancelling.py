@@ -1,6 +1,8 @@
 """The owner sees how far a package is, and cancels it; a package may not be larger than the operator's bound."""
 
+from functools import partial
 from pathlib import Path
+from typing import Any
 from uuid import UUID, uuid4
 
 from services.collections.routes import package_examples
@@ -13,6 +15,11 @@ from tests.support.patience import eventually
 from tests.support.publishing import Publisher
 
 
+async def shows(api: Api, path: str, progress: dict[str, Any]) -> bool:
+    """Whether the package's progress is this."""
+    return bool((await api.get(path)).data["progress"] == progress)
+
+
 async def test_progress_is_shown_while_a_package_is_built(collections: Api, generating: Publisher, storing: Publisher):
     collection, job = await a_finished_job(collections, generating, storing)
     package = (await asked(collections, collection, job)).data
@@ -21,17 +28,12 @@ async def test_progress_is_shown_while_a_package_is_built(collections: Api, gene
     path = f"/collections/{collection['id']}/packages/{package['id']}"
     for phase, files in (("checking", 1), ("writing", 3)):
         await storing.publish(attempts, PackageProgressed(package_id, 1, phase, files, 9, 500 * files, 5000))
-        assert (await collections.get(path)).data["progress"] == {
-            "phase": phase,
-            "files": files,
-            "of": 9,
-            "bytes": 500 * files,
-            "size": 5000,
-        }
+        shown = {"phase": phase, "files": files, "of": 9, "bytes": 500 * files, "size": 5000}
+        await eventually(partial(shows, collections, path, shown), f"{shown} to be shown")
     assert set(package_examples.CANCELLING["progress"]) == {"phase", "files", "of", "bytes", "size"}
     await storing.publish(attempts, PackageFailed(package_id, 1, "It is too large", "PACKAGE_TOO_LARGE"))
-    failed = (await collections.get(path)).data
-    assert (failed["status"], failed["code"], failed["progress"]) == ("failed", "PACKAGE_TOO_LARGE", None)
+    failed = await until(collections, path, "failed")
+    assert (failed["code"], failed["progress"]) == ("PACKAGE_TOO_LARGE", None)
     again = (await asked(collections, collection, job)).data
     assert (again["attempt"], again["code"], again["progress"]) == (2, None, None), "not that of the first attempt"
 

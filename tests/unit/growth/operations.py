@@ -77,6 +77,7 @@ EXEMPT: dict[str, str] = {
     "getSeries": STORED,
     "cancelJob": NOTHING,
     "cancelPackage": NOTHING,
+    "reportPin": "five texts, each bounded",
     "pauseJob": ONE_NAME,
     "unpauseJob": NOTHING,
     "deprecateWorkflow": ONE_NAME,
