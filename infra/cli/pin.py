@@ -47,14 +47,14 @@ class Package(NamedTuple):
 @click.option(
     "--collection", metavar="URL", help="The collection's address: pins its newest published package, or FILE."
 )
-@click.option("--service", metavar="URL", envvar="PINNING_SERVICE", help="The service's API [env: PINNING_SERVICE].")
+@click.option("--to", metavar="URL", envvar="PINNING_SERVICE", help="The service's API [env: PINNING_SERVICE].")
 @click.option("--data", type=click.Path(file_okay=False, path_type=Path), metavar="DIR", help="The folder of a set.")
 @click.option("--token", envvar="EMPROPS_TOKEN", help="Of the owner or an operator [env: EMPROPS_TOKEN].")
 @json_option
 def pin(
     file: Path | None,
     collection: str | None,
-    service: str | None,
+    to: str | None,
     data: Path | None,
     token: str | None,
     *,
@@ -70,7 +70,7 @@ def pin(
     With --collection and --data or --token, the outcome is recorded and shown on the collection's public page. Ctrl-C
     ends the command, not the request: the same command finds the request again.
     """
-    endpoint, secret = _settings(service)
+    endpoint, secret = _settings(to)
     package = _package(file, collection)
     try:
         status = asyncio.run(_pin(endpoint, secret, package, collection, _display(quiet=as_json)))
@@ -88,7 +88,7 @@ def _settings(service: str | None) -> tuple[str, str]:
     """The service's address and token."""
     secret = os.environ.get("PINNING_TOKEN", "")
     if not service:
-        fail("name the pinning service: --service URL, or PINNING_SERVICE in the environment", code=2)
+        fail("name the pinning service: --to URL, or PINNING_SERVICE in the environment", code=2)
     if not secret:
         fail("set PINNING_TOKEN in the environment to the token of the pinning service", code=2)
     try:
@@ -141,7 +141,7 @@ async def _pin(
         status = await service.find(package.root)
         if status is None:
             status = await service.add(package.root, package.name, origins(collection), meta)
-        pause, answered = LOOK_EVERY, time.monotonic()
+        pause, answered_at = LOOK_EVERY, time.monotonic()
         while status.status not in {"pinned", "failed"}:
             show(f"{status.status} (request {status.requestid})")
             await asyncio.sleep(pause)
@@ -149,11 +149,11 @@ async def _pin(
             try:
                 status = await service.status(status.requestid)
             except Unreachable as error:
-                if time.monotonic() - answered > PATIENCE:
+                if time.monotonic() - answered_at > PATIENCE:
                     raise
                 show(f"{error}; trying again")
             else:
-                answered = time.monotonic()
+                answered_at = time.monotonic()
         return status
 
 

@@ -30,10 +30,11 @@ REFUSED = (
     *("emprops projections skip", "emprops parked inspect", "emprops parked retry", "emprops parked discard"),
     "emprops rotate",
     "emprops secrets delete",
+    "emprops pin",
     *("emprops jobs cancel", "emprops jobs resume $JOB_ID", "emprops jobs pause", "emprops jobs unpause"),
 )
-"""On a healthy set that runs: no such event or secret exists, the set must be stopped first, or the job has completed.
-They report it."""
+"""On a healthy set that runs: no such event or secret exists, the set must be stopped first, the job has completed,
+or no pinning service is set. They report it."""
 ON_SETS_OF_THEIR_OWN = {"rotate-keys.md", "back-up-and-restore.md", "bring-your-comfyui.md", "connect-an-api.md"}
 """Guides whose commands stop or restore the set, or need a server besides it: `test_operating_guides.py`,
 `test_bring_your_comfyui.py` and `test_connect_an_api.py` run them."""

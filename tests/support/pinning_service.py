@@ -52,8 +52,8 @@ class PinningServer:
         return self.status(request_id)
 
     def listed(self, cid: str, states: list[str]) -> dict[str, Any]:
-        known = [self.status(f"request-{number}") for number in range(1, len(self.pins) + 1)]
-        results = [item for item in known if item["pin"]["cid"] == cid and item["status"] in states]
+        statuses = [self.status(f"request-{number}") for number in range(1, len(self.pins) + 1)]
+        results = [item for item in statuses if item["pin"]["cid"] == cid and item["status"] in states]
         return {"count": len(results), "results": results}
 
     def answer_get(self, url: str) -> tuple[int, Any]:

@@ -87,8 +87,12 @@ class PackageQueries:
         request = state.request
         if request is None or state.status not in {"requested", "cancelling"}:
             return None
-        heard = await self.progress.of(request.package_id, request.attempt)
-        return ProgressView(heard.phase, heard.files, heard.of, heard.bytes, heard.size) if heard else None
+        progress = await self.progress.of(request.package_id, request.attempt)
+        return (
+            ProgressView(progress.phase, progress.files, progress.of, progress.bytes, progress.size)
+            if progress
+            else None
+        )
 
     async def _manifest(self, package_id: UUID, state: Package) -> dict[str, Any]:
         """The package's manifest, computed from its parts: it may be too large to be stored twice."""

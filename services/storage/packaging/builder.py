@@ -113,9 +113,9 @@ class PackageBuilder:
     async def _run(self, running: Running, lease: Lease) -> None:
         build = running.build
         try:
-            begun = await self._builds.begin(build, lease)
-            if begun is not None:
-                await self._attempt(running, begun, lease)
+            start = await self._builds.begin(build, lease)
+            if start is not None:
+                await self._attempt(running, start, lease)
         except Fenced:
             raise
         except Exception as error:  # noqa: BLE001 - after any error, the package must end or be tried again
@@ -125,35 +125,35 @@ class PackageBuilder:
             del self._running[build.package_id, build.attempt]
             self._store.watermarks.count(CHANGED)
 
-    async def _attempt(self, running: Running, begun: BegunBuild, lease: Lease) -> None:
+    async def _attempt(self, running: Running, start: BegunBuild, lease: Lease) -> None:
         """Builds the package, unless it is cancelled or has ended, and records the outcome."""
-        build, request = running.build, begun.request
+        build, request = running.build, start.request
         upload = KeptUpload(
             self._objects, path_of(request), MEDIA_TYPE, partial(self._builds.keep_upload, build, lease=lease)
         )
-        if begun.upload_id is not None:
-            await upload.resume(begun.upload_id)
+        if start.upload_id is not None:
+            await upload.resume(start.upload_id)
         package = await self._handlers.package(request)
         if package.outcome is None:
             outcome: Outcome
-            if begun.is_cancelled:
+            if start.is_cancelled:
                 outcome = PackageStopped(request.package_id, request.attempt)
-            elif begun.starts > MAX_STARTS:
+            elif start.starts > MAX_STARTS:
                 outcome = _given_up(request)
             else:
-                note = partial(self._note, request, begun.context)
+                note = partial(self._note, request, start.context)
                 running.meter = Meter(note, partial(self._builds.is_cancelled, build))
-                outcome = await self._outcome(begun, package, upload, running.meter)
+                outcome = await self._outcome(start, package, upload, running.meter)
             await upload.discard()
-            await self._handlers.end(request, outcome, begun.context)
+            await self._handlers.end(request, outcome, start.context)
         await upload.discard()
         await self._builds.remove(build, lease)
 
-    async def _outcome(self, begun: BegunBuild, package: Package, upload: KeptUpload, meter: Meter) -> Outcome:
+    async def _outcome(self, start: BegunBuild, package: Package, upload: KeptUpload, meter: Meter) -> Outcome:
         """Raises UNAVAILABLE while PostgreSQL or the file store can't be reached."""
-        request = begun.request
+        request = start.request
         try:
-            return await self._files.build(request, package, upload, meter, begun.context)
+            return await self._files.build(request, package, upload, meter, start.context)
         except Stopped:
             return PackageStopped(request.package_id, request.attempt)
         except Unpackable as error:
@@ -179,9 +179,9 @@ class PackageBuilder:
         try:
             failures = await self._builds.postpone(build, POSTPONED_SECONDS, failed=not is_outage, lease=lease)
             if failures >= MAX_FAILURES:
-                begun = await self._builds.begin(build, lease)
-                if begun is not None:
-                    await self._handlers.end(begun.request, _given_up(begun.request), begun.context)
+                start = await self._builds.begin(build, lease)
+                if start is not None:
+                    await self._handlers.end(start.request, _given_up(start.request), start.context)
         except Exception as later:
             if not is_transient(later):
                 raise

@@ -28,8 +28,8 @@ async def test_progress_is_shown_while_a_package_is_built(collections: Api, gene
     path = f"/collections/{collection['id']}/packages/{package['id']}"
     for phase, files in (("checking", 1), ("writing", 3)):
         await storing.publish(attempts, PackageProgressed(package_id, 1, phase, files, 9, 500 * files, 5000))
-        shown = {"phase": phase, "files": files, "of": 9, "bytes": 500 * files, "size": 5000}
-        await eventually(partial(shows, collections, path, shown), f"{shown} to be shown")
+        progress = {"phase": phase, "files": files, "of": 9, "bytes": 500 * files, "size": 5000}
+        await eventually(partial(shows, collections, path, progress), f"{progress} to be shown")
     assert set(package_examples.CANCELLING["progress"]) == {"phase", "files", "of", "bytes", "size"}
     await storing.publish(attempts, PackageFailed(package_id, 1, "It is too large", "PACKAGE_TOO_LARGE"))
     failed = await until(collections, path, "failed")

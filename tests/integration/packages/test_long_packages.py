@@ -81,11 +81,13 @@ async def large(api: Api) -> Contents:
     return msgspec.structs.replace(inputs, artworks=[artwork])
 
 
-async def outcome(api: Api, wanted: PackageRequested) -> Any:
+async def outcome(api: Api, attempt: PackageRequested) -> Any:
     """The attempt's outcome, once it has one."""
 
     async def look() -> Any:
-        return (await api.runtime.store.load(PACKAGE, package_stream(wanted.package_id, wanted.attempt))).state.outcome
+        return (
+            await api.runtime.store.load(PACKAGE, package_stream(attempt.package_id, attempt.attempt))
+        ).state.outcome
 
     return await eventually(look, "the attempt to end")
 
@@ -105,13 +107,13 @@ async def test_another_replica_continues_a_package_and_sends_only_what_is_missin
     database = databases()
     async with storage_service(database, nats_url, bucket, tmp_path, service_instance="first") as first:
         inputs = await large(first)
-        wanted = request(inputs)
-        await ask(asking, wanted, inputs)
+        attempt = request(inputs)
+        await ask(asking, attempt, inputs)
         await gate.until_stuck()
         assert packages(first) == [], "an unfinished file is not visible"
     gate.is_open.set()
     async with storage_service(database, nats_url, bucket, tmp_path, service_instance="second") as second:
-        stored = await outcome(second, wanted)
+        stored = await outcome(second, attempt)
         assert isinstance(stored, PackageStored), stored
         assert [upload.reused for upload in gate.uploads] == [PARTS]
         asset = (await second.get(f"/assets/{stored.asset_id}")).data
@@ -125,28 +127,28 @@ async def test_another_replica_continues_a_package_and_sends_only_what_is_missin
 
 async def test_a_cancelled_package_leaves_nothing(storage: Api, asking: Publisher, gate: Gate):
     inputs = await large(storage)
-    wanted, waiting = request(inputs), request(inputs)
-    await ask(asking, wanted, inputs)
+    attempt, waiting = request(inputs), request(inputs)
+    await ask(asking, attempt, inputs)
     await gate.until_stuck()
     [upload_id] = await upload_ids(storage)
     await ask(asking, waiting, inputs)
     await asking.publish(waiting.package_id, PackageCancelRequested(waiting.package_id, 1))
     assert await outcome(storage, waiting) == PackageStopped(waiting.package_id, 1), "before its turn"
-    await asking.publish(wanted.package_id, PackageCancelRequested(wanted.package_id, 1))
+    await asking.publish(attempt.package_id, PackageCancelRequested(attempt.package_id, 1))
     assert await storage.runtime.history.first_behind(["collections"], 10) is None
     gate.is_open.set()
-    assert await outcome(storage, wanted) == PackageStopped(wanted.package_id, 1)
+    assert await outcome(storage, attempt) == PackageStopped(attempt.package_id, 1)
 
     async def is_forgotten() -> bool:
         return not await storage.runtime.store.pool.rows("select 1 from package_builds", ())
 
     await eventually(is_forgotten, "the builds to be forgotten")
     assert packages(storage) == []
-    upload = KeptUpload(storage.part("objects"), f"packages/{wanted.user_id}/x", "x", lambda _: asyncio.sleep(0))
+    upload = KeptUpload(storage.part("objects"), f"packages/{attempt.user_id}/x", "x", lambda _: asyncio.sleep(0))
     await upload.resume(upload_id)
     assert upload._upload_id is None, "the store has deleted its parts"
-    await asking.publish(wanted.package_id, PackageCancelRequested(wanted.package_id, 1))
-    assert await outcome(storage, wanted) == PackageStopped(wanted.package_id, 1)
+    await asking.publish(attempt.package_id, PackageCancelRequested(attempt.package_id, 1))
+    assert await outcome(storage, attempt) == PackageStopped(attempt.package_id, 1)
 
 
 async def test_a_later_attempt_stops_the_earlier_one(storage: Api, asking: Publisher, gate: Gate):
@@ -164,8 +166,8 @@ async def test_a_later_attempt_stops_the_earlier_one(storage: Api, asking: Publi
 
 async def test_a_long_package_holds_up_neither_others_nor_the_consumer(storage: Api, asking: Publisher, gate: Gate):
     inputs = await large(storage)
-    wanted = request(inputs)
-    await ask(asking, wanted, inputs)
+    attempt = request(inputs)
+    await ask(asking, attempt, inputs)
     await gate.until_stuck()
     short = contents([content(1000, 1)])
     grant = storage.grant(BOB, short.job_id, collection_id=str(short.collection_id))
@@ -176,16 +178,16 @@ async def test_a_long_package_holds_up_neither_others_nor_the_consumer(storage: 
     await ask(asking, other, short)
     assert isinstance(await outcome(storage, other), PackageStored)
     gate.is_open.set()
-    assert isinstance(await outcome(storage, wanted), PackageStored)
+    assert isinstance(await outcome(storage, attempt), PackageStored)
 
 
 async def test_progress_is_recorded_while_it_is_built(storage: Api, asking: Publisher, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(meter, "NOTE_EVERY", 0.0)
     inputs = await uploaded(storage, [content(3 * MIB, 1), content(2 * MIB, 2), b"x"])
-    wanted = request(inputs)
-    await ask(asking, wanted, inputs)
-    assert isinstance(await outcome(storage, wanted), PackageStored)
-    history = await storage.runtime.store.read_stream(package_stream(wanted.package_id, 1))
+    attempt = request(inputs)
+    await ask(asking, attempt, inputs)
+    assert isinstance(await outcome(storage, attempt), PackageStored)
+    history = await storage.runtime.store.read_stream(package_stream(attempt.package_id, 1))
     noted = [recorded.event for recorded in history if isinstance(recorded.event, PackageProgressed)]
     assert [event.phase for event in noted] == sorted(event.phase for event in noted)
     writing = [event for event in noted if event.phase == "writing"]
@@ -199,9 +201,9 @@ async def test_what_is_too_large_is_refused_before_it_is_built(
 ):
     async with storage_service(database, nats_url, bucket, tmp_path, package_max_bytes=100_000) as api:
         inputs = await uploaded(api, [content(100_001, 1)])
-        wanted = request(inputs)
-        await ask(asking, wanted, inputs)
-        failed = await outcome(api, wanted)
+        attempt = request(inputs)
+        await ask(asking, attempt, inputs)
+        failed = await outcome(api, attempt)
         assert isinstance(failed, PackageFailed)
         assert (failed.code, "a package may have 100000" in failed.reason) == ("PACKAGE_TOO_LARGE", True)
         assert await api.runtime.store.pool.rows("select 1 from package_builds", ()) == []
@@ -210,9 +212,9 @@ async def test_what_is_too_large_is_refused_before_it_is_built(
         nearly = contents([file])
         artwork = msgspec.structs.replace(nearly.artworks[0], asset_id=asset["id"], source=asset["path"])
         nearly = msgspec.structs.replace(nearly, artworks=[artwork])
-        wanted = request(nearly)
-        await ask(asking, wanted, nearly)
-        failed = await outcome(api, wanted)
+        attempt = request(nearly)
+        await ask(asking, attempt, nearly)
+        failed = await outcome(api, attempt)
         assert isinstance(failed, PackageFailed)
         assert failed.code == "PACKAGE_TOO_LARGE", "with the manifest, which is known when it is built"
         assert packages(api) == []
@@ -243,9 +245,9 @@ async def test_a_build_that_fails_is_tried_again(
 
     monkeypatch.setattr(PackageFiles, "build", failing)
     inputs = await uploaded(storage, [content(1000, 1)])
-    wanted = request(inputs)
-    await ask(asking, wanted, inputs)
-    end = await outcome(storage, wanted)
+    attempt = request(inputs)
+    await ask(asking, attempt, inputs)
+    end = await outcome(storage, attempt)
     if failures < 99:
         assert isinstance(end, PackageStored), end
         assert tries == failures + 1
@@ -259,8 +261,8 @@ async def test_a_build_that_ends_its_process_again_and_again_fails(
 ):
     monkeypatch.setattr(builder, "MAX_STARTS", 0)
     inputs = await uploaded(storage, [content(1000, 1)])
-    wanted = request(inputs)
-    await ask(asking, wanted, inputs)
-    failed = await outcome(storage, wanted)
+    attempt = request(inputs)
+    await ask(asking, attempt, inputs)
+    failed = await outcome(storage, attempt)
     assert isinstance(failed, PackageFailed)
     assert failed.code == "INTERNAL_ERROR"

@@ -15,7 +15,7 @@ from shared.messaging import Consumer
 UNUSED: Any = None
 """What handlers need: they use it when an event arrives."""
 MADE = {
-    "collections": services.collections.consumers.consumers(UNUSED, UNUSED, UNUSED),
+    "collections": services.collections.consumers.consumers(UNUSED, UNUSED, UNUSED, UNUSED),
     "credits": services.credits.consumers.consumers(UNUSED),
     "generation": services.generation.consumers.consumers(UNUSED, UNUSED, UNUSED),
     "storage": services.storage.consumers.consumers(UNUSED, UNUSED, UNUSED, UNUSED),

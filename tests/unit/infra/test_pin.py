@@ -169,8 +169,8 @@ def test_wrong_use_is_told(file: Path, tmp_path: Path):
     with PinningServer() as service:
         assert "give FILE, --collection URL, or both" in run(service).stderr
         assert "set PINNING_TOKEN" in run(service, str(file), token="").stderr
-        assert "in the clear" in run(service, str(file), "--service", "http://pins.example").stderr
-        assert "no user name" in run(service, str(file), "--service", "https://me@pins.example").stderr
+        assert "in the clear" in run(service, str(file), "--to", "http://pins.example").stderr
+        assert "no user name" in run(service, str(file), "--to", "https://me@pins.example").stderr
         damaged = tmp_path / "damaged.car"
         damaged.write_bytes(PACKAGE[:-1] + bytes([PACKAGE[-1] ^ 1]))
         refused = run(service, str(damaged))
