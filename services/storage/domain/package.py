@@ -7,7 +7,14 @@ import msgspec
 
 from shared.contracts.collections import PackagePartListed, PackageRequested
 from shared.contracts.event import Event
-from shared.contracts.storage import PackageFailed, PackagePartTaken, PackageProgressed, PackageStopped, PackageStored
+from shared.contracts.storage import (
+    BuildPhase,
+    PackageFailed,
+    PackagePartTaken,
+    PackageProgressed,
+    PackageStopped,
+    PackageStored,
+)
 from shared.persistent import Map
 
 
@@ -52,6 +59,16 @@ def evolve(state: Package, event: Event) -> Package:
             return Package(outcome=event)
         case _:
             raise AssertionError(f"{event!r} is not an event of a package")
+
+
+class Count(msgspec.Struct, frozen=True):
+    """How far a phase has come: `files` of `of`, and `bytes` of `size`."""
+
+    phase: BuildPhase
+    files: int
+    of: int
+    bytes: int
+    size: int
 
 
 # Commands

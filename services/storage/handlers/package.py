@@ -11,6 +11,7 @@ import msgspec
 from services.storage.deciders import PACKAGE
 from services.storage.domain.package import (
     Command,
+    Count,
     EndPackage,
     NoteProgress,
     Outcome,
@@ -19,7 +20,6 @@ from services.storage.domain.package import (
     decide,
     package_stream,
 )
-from services.storage.packaging.meter import Count
 from services.storage.tables.package_builds import PackageBuilds
 from shared.content.package import size_of_files
 from shared.contracts.collections import PackageCancelRequested, PackagePartListed, PackageRequested

@@ -9,11 +9,11 @@ from functools import partial
 from itertools import count
 from uuid import UUID
 
-from services.storage.domain.package import Outcome, Package
+from services.storage.domain.package import Count, Outcome, Package
 from services.storage.domain.package_turns import Build, next_builds
 from services.storage.handlers.package import PackageHandlers
 from services.storage.packaging.artworks import Unpackable
-from services.storage.packaging.meter import Count, Meter, Stopped
+from services.storage.packaging.meter import Meter, Stopped
 from services.storage.packaging.package_file import MEDIA_TYPE, PackageFiles, path_of
 from services.storage.providers.kept_upload import KeptUpload
 from services.storage.providers.s3 import S3Store

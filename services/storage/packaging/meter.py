@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 
 import msgspec
 
+from services.storage.domain.package import Count
 from shared.contracts.storage import BuildPhase
 
 NOTE_EVERY = 2.0
@@ -15,16 +16,6 @@ SHARE = 100
 
 class Stopped(Exception):  # noqa: N818 - names the condition
     """The build was cancelled."""
-
-
-class Count(msgspec.Struct, frozen=True):
-    """How far a phase has come: `files` of `of`, and `bytes` of `size`."""
-
-    phase: BuildPhase
-    files: int
-    of: int
-    bytes: int
-    size: int
 
 
 class Meter:

@@ -2,7 +2,8 @@
 
 import pytest
 
-from services.storage.packaging.meter import NOTE_EVERY, Count, Meter, Stopped
+from services.storage.domain.package import Count
+from services.storage.packaging.meter import NOTE_EVERY, Meter, Stopped
 
 
 class Build:
