@@ -26,9 +26,9 @@ MAX_ROWS = 100
 """Collections that are published concurrently."""
 FIRST = (datetime.min.replace(tzinfo=UTC), UUID(int=0))
 SELECT_DUE_COLLECTIONS: LiteralString = """
-select id, scheduled_for from collections_v7
+select id, scheduled_for from collections_v8
 where scheduled_for <= %s and (scheduled_for, id) > (%s, %s) order by scheduled_for, id limit %s"""
-SELECT_NEXT_SCHEDULED_TIME: LiteralString = "select min(scheduled_for) from collections_v7"
+SELECT_NEXT_SCHEDULED_TIME: LiteralString = "select min(scheduled_for) from collections_v8"
 
 log = get_logger("collections")
 

@@ -64,6 +64,7 @@ class EvmToken(msgspec.Struct, frozen=True):
 
 class TezosLicense(msgspec.Struct, frozen=True):
     name: Text
+    details: Text | UnsetType = UNSET
 
 
 class TezosCollection(msgspec.Struct, frozen=True):
@@ -109,12 +110,14 @@ class TezosToken(msgspec.Struct, frozen=True):
     displayUri: Uri | UnsetType = UNSET  # noqa: N815
     thumbnailUri: Uri | UnsetType = UNSET  # noqa: N815
     externalUri: Uri | UnsetType = UNSET  # noqa: N815
+    minter: Text | UnsetType = UNSET
     creators: list[Text] | UnsetType = UNSET
     isBooleanAmount: bool | UnsetType = UNSET  # noqa: N815
     formats: list[TezosFormat] = []
     attributes: list[TezosAttribute] | UnsetType = UNSET
     tags: list[Text] | UnsetType = UNSET
     rights: str | UnsetType = UNSET
+    rightUri: Uri | UnsetType = UNSET  # noqa: N815
     date: str | UnsetType = UNSET
     royalties: TezosRoyalties | UnsetType = UNSET
 

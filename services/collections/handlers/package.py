@@ -8,6 +8,7 @@ from uuid import UUID
 
 from services.collections.deciders import COLLECTION, PACKAGE
 from services.collections.domain.artwork.tokens import Token
+from services.collections.domain.artwork.trait_types import document_rules
 from services.collections.domain.chains import Chain
 from services.collections.domain.chains.offer import Offer
 from services.collections.domain.collection.state import Collection, owned
@@ -65,7 +66,8 @@ class PackageHandlers:
         tokens = await self.token_queries.tokens(series)
         asset_ids = [file.asset_id for token in tokens for file in (token.artifact, token.image) if file]
         stored = await self.asset_queries.stored_files(collection_id, asset_ids)
-        offer = self.metadata_queries.offer(state, collection_id)
+        rules = state.documents if state.has_recorded_rules else document_rules(token.traits for token in tokens)
+        offer = self.metadata_queries.offer(state, collection_id, rules)
         on_chains = contents.chains_of(chains, state.fields.blockchain)
         command = await asyncio.to_thread(_package_request, state, series.job_id, offer, tokens, stored, on_chains)
         size = size_of_files(command.parts)

@@ -34,6 +34,14 @@ class ListedCollection(msgspec.Struct, frozen=True):
     encryption_enabled: bool
     cover_image_url: str | None
     images: list[Any]
+    symbol: str | None
+    tags: list[str]
+    rights: str | None
+    license: str | None
+    license_url: str | None
+    minter: str | None
+    banner_image_url: str | None
+    cover_token: int | None
     scheduled_for: datetime | None
     """When its scheduled publication is due."""
     publish_date: datetime | None
@@ -73,6 +81,14 @@ create table {table} (
   encryption_enabled boolean not null,
   cover_image_url text,
   images json not null,
+  symbol text,
+  tags json not null,
+  rights text,
+  license text,
+  license_url text,
+  minter text,
+  banner_image_url text,
+  cover_token bigint,
   scheduled_for timestamptz,
   publish_date timestamptz,
   revision bigint,
@@ -207,7 +223,7 @@ def _new_row(event: events.CollectionCreated, recorded: RecordedEvent) -> Collec
 
 COLLECTIONS = Projection(
     name="collections",
-    version=7,
+    version=8,
     row=CollectionRow,
     key=("id",),
     ddl=DDL,

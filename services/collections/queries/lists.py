@@ -39,25 +39,25 @@ select count(*) from projects_v1 where user_id = %s and name ~ '^Untitled( [0-9]
 
 # `*` is the columns of CollectionRow in its order, so they are listed in its module only. A test compares the two.
 SELECT_COLLECTIONS_OF_PROJECT: LiteralString = """
-select * from collections_v7
+select * from collections_v8
 where project_id = %s and archived = %s
   and (created_at, id) < (%s, %s)
 order by created_at desc, id desc limit %s"""
 
 SELECT_COLLECTIONS_OF_PROJECT_IN_STATUS: LiteralString = """
-select * from collections_v7
+select * from collections_v8
 where project_id = %s and archived = %s and status = %s
   and (created_at, id) < (%s, %s)
 order by created_at desc, id desc limit %s"""
 
 SELECT_PUBLISHED: LiteralString = """
-select * from collections_v7
+select * from collections_v8
 where status = 'published' and not archived
   and (publish_date, id) < (%s, %s)
 order by publish_date desc, id desc limit %s"""
 
 SELECT_PUBLISHED_ON_CHAIN: LiteralString = """
-select * from collections_v7
+select * from collections_v8
 where status = 'published' and not archived and blockchain = %s
   and (publish_date, id) < (%s, %s)
 order by publish_date desc, id desc limit %s"""
@@ -66,7 +66,7 @@ order by publish_date desc, id desc limit %s"""
 SELECT_FEED: LiteralString = """
 select c.id, c.user_id, c.title, c.description, c.preview_is_remixable, c.preview_max_generations, c.preview_paid_by,
        c.cover_image_url, c.images, c.created_at, c.updated_at, p.name, i.data
-from collections_v7 c join projects_v1 p on p.id = c.project_id join instructions_v1 i on i.collection_id = c.id
+from collections_v8 c join projects_v1 p on p.id = c.project_id join instructions_v1 i on i.collection_id = c.id
 where c.preview_enabled and not c.archived and (c.created_at, c.id) < (%s, %s)
 order by c.created_at desc, c.id desc limit %s"""
 

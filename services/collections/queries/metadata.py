@@ -3,16 +3,20 @@
 They load a collection's state and its tokens; `domain.chains` makes the documents.
 """
 
+import asyncio
 from dataclasses import dataclass
 from typing import Any, LiteralString
 from uuid import UUID
 
 from services.collections.deciders import COLLECTION
+from services.collections.domain.artwork.tokens import Token
+from services.collections.domain.artwork.trait_types import document_rules
 from services.collections.domain.chains import CHAINS, Chain, collection_metadata, token_metadata
 from services.collections.domain.chains.offer import Creator, Offer, Royalty, basis_points
 from services.collections.domain.collection import royalties
 from services.collections.domain.collection.state import Collection
 from services.collections.queries.token import TokenQueries
+from shared.contracts.collections import DocumentRules
 from shared.contracts.problem import Detail, Problem, invalid, not_found
 from shared.eventstore import EventStore
 
@@ -35,7 +39,10 @@ class MetadataQueries:
         there is not; VALIDATION_FAILED at `?chain` if there is neither.
         """
         state = await self._revised(await self.visible(reader, collection_id), collection_id, revision)
-        return collection_metadata(_chain(chain, state), self.offer(state, collection_id))
+        on_chain, offer = _chain(chain, state), self.offer(state, collection_id, self._recorded_rules(state))
+        if offer.cover_token is not None:
+            offer = offer.covered(await self._cover(state, offer.cover_token))
+        return collection_metadata(on_chain, offer)
 
     async def of_token(
         self, reader: UUID | None, collection_id: UUID, number: int, chain: Chain | None, revision: int | None = None
@@ -46,10 +53,23 @@ class MetadataQueries:
         series = await self.token_queries.series(state)
         token = await self.token_queries.token(series, number)
         revised = await self._revised(state, collection_id, revision)
-        return token_metadata(on_chain, self.offer(revised, collection_id), token)
+        rules = self._recorded_rules(state)
+        if series is not None and not state.has_recorded_rules:
+            tokens = await self.token_queries.tokens(series)
+            rules = await asyncio.to_thread(document_rules, [member.traits for member in tokens])
+        return token_metadata(on_chain, self.offer(revised, collection_id, rules), token)
 
-    def offer(self, state: Collection, collection_id: UUID) -> Offer:
-        """The fields that metadata is made from, of a collection in this state."""
+    def _recorded_rules(self, state: Collection) -> DocumentRules | None:
+        """Those of its publication; of a draft, the present ones, without the types of its traits."""
+        return state.documents if state.has_recorded_rules else document_rules([])
+
+    async def _cover(self, state: Collection, number: int) -> list[Token]:
+        """The token that is the cover; none while there is no such token."""
+        series = await self.token_queries.series(state)
+        return [] if series is None else await self.token_queries.tokens(series, after=number - 1, limit=1)
+
+    def offer(self, state: Collection, collection_id: UUID, rules: DocumentRules | None) -> Offer:
+        """The fields that metadata is made from, of a collection in this state, without the URI of its cover token."""
         link = f"{self.public_url.rstrip('/')}/collections/{collection_id}/public" if self.public_url else None
         return Offer(
             title=state.fields.title,
@@ -63,6 +83,15 @@ class MetadataQueries:
             ],
             royalty_receiver=state.royalty_receiver,
             link=link,
+            own_symbol=state.fields.symbol,
+            tags=state.fields.tags,
+            rights=state.fields.rights,
+            license=state.fields.license,
+            license_url=state.fields.license_url,
+            minter=state.fields.minter,
+            banner_image_url=state.fields.banner_image_url,
+            cover_token=state.fields.cover_token,
+            rules=rules,
         )
 
     async def _revised(self, state: Collection, collection_id: UUID, revision: int | None) -> Collection:

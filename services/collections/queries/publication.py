@@ -10,6 +10,7 @@ import msgspec
 
 from services.collections.deciders import COLLECTION
 from services.collections.domain.artwork.tokens import Token
+from services.collections.domain.artwork.trait_types import document_rules
 from services.collections.domain.artwork.traits import traits_of
 from services.collections.domain.chains import CHAINS, Chain, collection_metadata, token_metadata
 from services.collections.domain.chains.offer import Offer
@@ -49,8 +50,9 @@ class PublicationQueries:
         refuse_archived(state)
         resolution, tokens = await self._resolve(state, choice)
         all_faults = [*date_faults(publish_date), *publication_faults(state, resolution)]
-        offer, series = self.metadata_queries.offer(state, collection_id), resolution.series
-        token = tokens[0] if tokens else _sample(state)
+        series, token = resolution.series, tokens[0] if tokens else _sample(state)
+        rules = resolution.documents or document_rules([token.traits])
+        offer = self.metadata_queries.offer(state, collection_id, rules).covered(tokens)
         return PublishCheck(
             valid=not all_faults,
             blockchain=state.fields.blockchain,

@@ -15,12 +15,14 @@ from uuid import UUID
 import msgspec
 
 from services.collections.domain.artwork.tokens import Token
+from services.collections.domain.artwork.trait_types import document_rules
 from services.collections.domain.collection.publishing import Resolution
 from services.collections.domain.collection.selection import Choice, FinishedJob, bounded, selected
 from services.collections.domain.collection.series_faults import token_faults
 from services.collections.domain.collection.state import Collection
 from services.collections.projections.series import SERIES
 from services.collections.queries.token import FinishedSeries, TokenQueries
+from shared.contracts.collections import DocumentRules
 from shared.contracts.problem import Detail, Problem, invalid
 from shared.eventstore import EventStore
 from shared.http.positions import History, not_yet_handled
@@ -84,8 +86,8 @@ class SeriesQueries:
                 raise
             return Resolution(None, problem.details, state.chosen_series), []
         tokens = await self.token_queries.tokens(FinishedSeries.of(series))
-        faults = bounded(await asyncio.to_thread(lambda: list(token_faults(tokens))))
-        return Resolution(series, faults, state.chosen_series), tokens
+        faults, documents = await asyncio.to_thread(_judged, tokens)
+        return Resolution(series, faults, state.chosen_series, documents=documents), tokens
 
     async def finished_job(self, state: Collection, choice: Choice) -> FinishedJob:
         """The job that a choice names or, without one, the only job that has finished.
@@ -175,6 +177,11 @@ class SeriesQueries:
 
     async def _rows(self, query: LiteralString, *parameters: object) -> list[tuple[Any, ...]]:
         return await self.store.pool.rows(query, parameters)
+
+
+def _judged(tokens: Sequence[Token]) -> tuple[list[Detail], DocumentRules]:
+    """The faults of the tokens, and the rules by which their documents are written."""
+    return bounded(list(token_faults(tokens))), document_rules(token.traits for token in tokens)
 
 
 def _refusal(message: str, jobs: Sequence[JobOfCollection]) -> Problem:

@@ -15,6 +15,7 @@ JOB_ID = "0b1c2d3e-4f5a-5b6c-8d7e-9f0a1b2c3d4e"
 GID = "7c6b5a49-3827-5160-9f8e-7d6c5b4a3928"
 CREATOR = "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed"
 COVER = "https://images.example/first-light.png"
+BANNER = "https://images.example/first-light-banner.png"
 ARTWORK = "https://cdn.example/generations/71.png"
 PAGE_URL = f"https://emprops.example/collections/{COLLECTION_ID}/public"
 
@@ -71,6 +72,14 @@ FIELDS = {
     "encryption_enabled": False,
     "cover_image_url": COVER,
     "images": [{"url": COVER, "alt": "A tide"}],
+    "symbol": "TIDE",
+    "tags": ["sea", "generative"],
+    "rights": "Printing for personal use is welcome",
+    "license": "CC-BY-NC-4.0",
+    "license_url": "https://creativecommons.org/licenses/by-nc/4.0/",
+    "minter": None,
+    "banner_image_url": BANNER,
+    "cover_token": None,
 }
 CREATORS_SHARE = {"address": CREATOR, "type": "creator", "name": "Ada", "role": "creator"}
 RECEIVERS = [
@@ -177,9 +186,10 @@ COMPONENT_ASSET = {
 }
 COLLECTION_METADATA = {
     "name": "First Light",
-    "symbol": "FIRSTLIG",
+    "symbol": "TIDE",
     "description": "A tide, drawn at dawn",
     "image": COVER,
+    "banner_image": BANNER,
     "external_link": PAGE_URL,
     "royalties": [{"receiver": CREATOR, "basis_points": 500}],
 }

@@ -17,8 +17,8 @@ from services.collections.views.package import PublishedPackageView
 class PublicCollection(msgspec.Struct, frozen=True, kw_only=True):
     """Another user's collection, which is published or has an open preview.
 
-    Of a draft, the terms of its sale (chain, editions, price, batches, receivers) are not told: they are null, false or
-    empty.
+    Of a draft, the terms of its sale (chain, editions, price, batches, receivers, rights) and how it will be presented
+    (symbol, tags, banner, cover token) are not told: they are null, false or empty.
     """
 
     id: UUID
@@ -33,6 +33,14 @@ class PublicCollection(msgspec.Struct, frozen=True, kw_only=True):
     batch_max_tokens: int | None = None
     cover_image_url: str | None
     images: list[Any]
+    symbol: str | None = None
+    tags: list[str] = []
+    rights: str | None = None
+    license: str | None = None
+    license_url: str | None = None
+    minter: str | None = None
+    banner_image_url: str | None = None
+    cover_token: int | None = None
     publish_date: datetime | None = None
     revision: int | None = None
     """Of what is public: 1 as it was published, one more for each change since then."""
@@ -79,6 +87,14 @@ def public_collection(collection: CollectionSummary | CollectionView) -> PublicC
         price=collection.price,
         batch_mint_enabled=collection.batch_mint_enabled,
         batch_max_tokens=collection.batch_max_tokens,
+        symbol=collection.symbol,
+        tags=collection.tags,
+        rights=collection.rights,
+        license=collection.license,
+        license_url=collection.license_url,
+        minter=collection.minter,
+        banner_image_url=collection.banner_image_url,
+        cover_token=collection.cover_token,
         publish_date=collection.publish_date,
         revision=collection.revision,
         receivers=collection.receivers,

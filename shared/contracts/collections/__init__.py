@@ -19,7 +19,6 @@ from shared.contracts.collections.collection import (
     CollectionArchived,
     CollectionCreated,
     CollectionDescribed,
-    CollectionEvent,
     CollectionPriced,
     CollectionPublished,
     CollectionRestored,
@@ -42,12 +41,14 @@ from shared.contracts.collections.collection import (
     SalesReceiver,
     SeriesChosen,
 )
+from shared.contracts.collections.collection_event import CollectionEvent
 from shared.contracts.collections.component_asset import (
     COMPONENT_ASSET_EVENTS,
     ComponentAssetDescribed,
     ComponentAssetEvent,
     ComponentAssetLinked,
 )
+from shared.contracts.collections.document_rules import DocumentRules, TraitType
 from shared.contracts.collections.package import (
     PACKAGE_EVENTS,
     PackageCancelled,
@@ -61,6 +62,14 @@ from shared.contracts.collections.package import (
     PackagePinReported,
     PackageRequested,
     PinStatus,
+)
+from shared.contracts.collections.presentation import (
+    BannerImageChosen,
+    CollectionTagged,
+    CoverTokenChosen,
+    MinterNamed,
+    RightsStated,
+    SymbolChosen,
 )
 from shared.contracts.collections.project import (
     PROJECT_EVENTS,
@@ -106,6 +115,7 @@ __all__ = [
     "ArtworkEvent",
     "ArtworkFile",
     "ArtworkMade",
+    "BannerImageChosen",
     "BatchMintingConfigured",
     "ChainChosen",
     "ChosenSeries",
@@ -117,17 +127,21 @@ __all__ = [
     "CollectionPublished",
     "CollectionRestored",
     "CollectionRetitled",
+    "CollectionTagged",
     "ComponentAssetDescribed",
     "ComponentAssetEvent",
     "ComponentAssetLinked",
     "CoverImageChosen",
+    "CoverTokenChosen",
     "CurrentCollectionChosen",
     "CustodyTaken",
     "CustodyTransferred",
+    "DocumentRules",
     "EditionsSet",
     "EncryptionChosen",
     "ImagesArranged",
     "InstructionsRevised",
+    "MinterNamed",
     "PackageCancelRequested",
     "PackageCancelled",
     "PackageDelivered",
@@ -150,6 +164,7 @@ __all__ = [
     "PublicationScheduled",
     "Purpose",
     "ReceiversSet",
+    "RightsStated",
     "SalesReceiver",
     "SeriesBegun",
     "SeriesChosen",
@@ -157,7 +172,9 @@ __all__ = [
     "SeriesFinished",
     "SeriesResumed",
     "SeriesStopped",
+    "SymbolChosen",
     "Trait",
+    "TraitType",
     "artwork_of",
     "image_of",
 ]

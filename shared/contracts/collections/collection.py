@@ -1,20 +1,25 @@
 """Events of a collection: its content, how it is sold, and who owns it."""
 
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 from uuid import UUID
 
 import msgspec
 
-from shared.contracts.event import Event
+from shared.contracts.collections.collection_event import CollectionEvent
+from shared.contracts.collections.document_rules import DocumentRules
+from shared.contracts.collections.presentation import (
+    BannerImageChosen,
+    CollectionTagged,
+    CoverTokenChosen,
+    MinterNamed,
+    RightsStated,
+    SymbolChosen,
+)
 
 Payer = Literal["visitor", "owner"]
 """Whose credits a visitor's generations take."""
 Purpose = Literal["sale", "royalty"]
 """What a receiver gets a share of: the primary sale of a token, or each of its resales."""
-
-
-class CollectionEvent(Event, frozen=True):
-    aggregate: ClassVar[str] = "collection"
 
 
 class CollectionCreated(CollectionEvent, frozen=True, tag="collection_created.v1"):
@@ -36,6 +41,14 @@ class CollectionCreated(CollectionEvent, frozen=True, tag="collection_created.v1
     cover_image_url: str | None = None
     images: list[Any] = msgspec.field(default_factory=list)
     forked_from: UUID | None = None
+    symbol: str | None = None
+    tags: list[str] = msgspec.field(default_factory=list)
+    rights: str | None = None
+    license: str | None = None
+    license_url: str | None = None
+    minter: str | None = None
+    banner_image_url: str | None = None
+    cover_token: int | None = None
 
 
 class PreviewCreated(CollectionEvent, frozen=True, tag="preview_created.v1"):
@@ -75,6 +88,8 @@ class CollectionPublished(CollectionEvent, frozen=True, tag="collection_publishe
     revision: int | None = None
     """The first revision of what is public, 1. None in events of early releases, whose documents named receivers
     without a purpose as creators with a royalty: they still do."""
+    documents: DocumentRules | None = None
+    """None in events of early releases: their documents keep their bytes."""
 
 
 class PublicationRevised(CollectionEvent, frozen=True, tag="publication_revised.v1"):
@@ -218,6 +233,8 @@ class PublicationScheduled(CollectionEvent, frozen=True, tag="publication_schedu
     """RFC 3339, UTC; in the future when this was recorded."""
     series: ChosenSeries | None = None
     """What will be sold. None in events of early releases, which chose it when the collection was published."""
+    documents: DocumentRules | None = None
+    """Of the publication. None in events of early releases."""
 
 
 class PublicationCalledOff(CollectionEvent, frozen=True, tag="publication_called_off.v1"):
@@ -259,6 +276,12 @@ COLLECTION_EVENTS: tuple[type[CollectionEvent], ...] = (
     EncryptionChosen,
     CoverImageChosen,
     ImagesArranged,
+    SymbolChosen,
+    CollectionTagged,
+    RightsStated,
+    MinterNamed,
+    BannerImageChosen,
+    CoverTokenChosen,
     SeriesChosen,
     CollectionPublished,
     PublicationRevised,

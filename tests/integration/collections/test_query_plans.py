@@ -32,16 +32,17 @@ from generate_series(1, 20000) n;
 insert into projects_v1 select id(20000 + n), id(1), 'Untitled ' || n, false, null, moment(n)
 from generate_series(1, 10) n;
 
-insert into collections_v7
+insert into collections_v8
 select id(n), id(1 + n % 20), id(1 + n % 2000), 'Birds ' || n, 'Many',
   case n % 4 when 0 then 'published' else 'draft' end, n % 11 = 10, false,
   (array['ETHEREUM', 'BASE', 'TEZOS'])[1 + n % 3], 10, '0.05', false, null, false, null, '[]',
+  null, '[]', null, null, null, null, null, null,
   case when n % 1000 = 1 then moment(n) end, case n % 4 when 0 then moment(n) end,
   case n % 4 when 0 then 1 end, '[]', null,
   n % 5 = 0, 3, n % 7 = 0, 'visitor', null, null, null, moment(n), moment(n), 3
 from generate_series(1, 100000) n;
 
-insert into instructions_v1 select id, '{"version":"v2","steps":[],"variables":[]}' from collections_v7;
+insert into instructions_v1 select id, '{"version":"v2","steps":[],"variables":[]}' from collections_v8;
 
 insert into component_assets_v4
   (asset_id, user_id, collection_id, component_id, name, path, mime_type, sha256, created_at)
@@ -131,7 +132,7 @@ async def test_tables_have_the_columns_of_their_rows_in_this_order(full: psycopg
 @pytest.mark.asyncio(loop_scope="module")
 async def test_the_queries_return_rows_of_a_large_table(full: psycopg.AsyncConnection):
     """Plans over empty tables would prove nothing."""
-    cursor = await full.execute("select count(*) from collections_v7")
+    cursor = await full.execute("select count(*) from collections_v8")
     assert await cursor.fetchone() == (ROWS,)
     for query, values in QUERIES.values():
         assert await (await full.execute(query.encode(), values)).fetchall(), query

@@ -14,7 +14,7 @@ from tests.support.apps.client import ALICE, BOB
 from tests.support.apps.collections import SELLABLE, Api, two_steps
 from tests.support.statements import statements
 
-APPEND, STREAM, OF_COLLECTIONS = "from append_events", "from events where stream_id", "from collections_v7"
+APPEND, STREAM, OF_COLLECTIONS = "from append_events", "from events where stream_id", "from collections_v8"
 
 
 async def test_a_creation_is_one_append(api: Api, monkeypatch: pytest.MonkeyPatch):

@@ -130,6 +130,27 @@ def test_description_and_price_of_a_published_collection_may_change():
     )
 
 
+def test_how_a_published_collection_is_presented_may_change_but_not_its_rights():
+    command = edit(tags=["sea"], minter=TEZOS, banner_image_url="ipfs://banner", cover_token=1)
+    given(collection, *created(), PUBLISHED).when(command).then(
+        events.CollectionTagged(COLLECTION, ["sea"]),
+        events.MinterNamed(COLLECTION, TEZOS),
+        events.BannerImageChosen(COLLECTION, "ipfs://banner"),
+        events.CoverTokenChosen(COLLECTION, 1),
+        events.PublicationRevised(COLLECTION, 2, ["tags", "minter", "banner_image_url", "cover_token"]),
+    )
+    command = edit(symbol="TIDE", rights="Mine", license="CC0-1.0", license_url="https://example.com/cc0")
+    given(collection, *created(), PUBLISHED).when(command).then_refused(
+        "VALIDATION_FAILED", "/symbol", "/rights", "/license", "/license_url"
+    )
+
+
+def test_a_cover_token_beyond_the_editions_is_refused_once_published():
+    draft = created(editions=2)
+    assert given(collection, *draft).when(edit(cover_token=3)).outcome == [events.CoverTokenChosen(COLLECTION, 3)]
+    given(collection, *draft, PUBLISHED).when(edit(cover_token=3)).then_refused("VALIDATION_FAILED", "/cover_token")
+
+
 def test_only_its_owner_archives_and_restores():
     for command in (ArchiveCollection(BOB), RestoreCollection(BOB)):
         given(collection, *created()).when(command).then_refused("NOT_FOUND")

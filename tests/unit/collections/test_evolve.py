@@ -22,6 +22,14 @@ EVERY_FIELD = Fields(
     encryption_enabled=True,
     cover_image_url="ipfs://cover",
     images=[{"url": "ipfs://image"}],
+    symbol="TIDE",
+    tags=["sea"],
+    rights="Print it at home",
+    license="CC-BY-4.0",
+    license_url="https://creativecommons.org/licenses/by/4.0/",
+    minter="tz1VSUr8wwNhLAzempoch5d6hLRiTh8Cjcjb",
+    banner_image_url="ipfs://banner",
+    cover_token=3,
 )
 
 

@@ -102,3 +102,58 @@ def test_images_are_any_json_that_can_be_stored():
 
 def test_an_image_with_another_url_is_refused():
     assert refused(images=["b", {"url": "http://example.com/a.png"}]) == ["/images/1/url"]
+
+
+PRESENTATION = {
+    "symbol": "$TIDE",
+    "tags": ["sea", "generative art"],
+    "rights": "Print it at home, as often as you like.\nNot for sale.",
+    "license": "CC-BY-NC-4.0",
+    "license_url": "https://creativecommons.org/licenses/by-nc/4.0/",
+    "minter": "KT1PWx2mnDueood7fEmfbBDKx1D9BAnnXitn",
+    "banner_image_url": "ipfs://banner",
+    "cover_token": 3,
+}
+
+
+def test_what_presents_a_collection_is_stored_as_it_was_sent():
+    after = with_changes(Fields(), FieldChanges(**PRESENTATION))
+    assert {name: getattr(after, name) for name in PRESENTATION} == PRESENTATION
+    assert with_changes(after, FieldChanges(**dict.fromkeys(PRESENTATION))) == Fields(), "null resets each"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "pointer"),
+    [
+        ("symbol", "", "/symbol"),
+        ("symbol", "MY TIDE", "/symbol"),
+        ("symbol", "X" * 17, "/symbol"),
+        ("symbol", "TI\0DE", "/symbol"),
+        ("tags", ["sea", "  "], "/tags/1"),
+        ("tags", ["sea", " tide"], "/tags/1"),
+        ("tags", ["sea", "sea"], "/tags/1"),
+        ("tags", ["x" * 51], "/tags/0"),
+        ("tags", [str(number) for number in range(31)], "/tags"),
+        ("rights", " ", "/rights"),
+        ("rights", "x" * 2001, "/rights"),
+        ("license", "x" * 201, "/license"),
+        ("license_url", "http://example.com/license", "/license_url"),
+        ("minter", "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed", "/minter"),
+        ("minter", "tz1VSUr8wwNhLAzempoch5d6hLRiTh8Cjcjc", "/minter"),
+        ("banner_image_url", "banner.png", "/banner_image_url"),
+        ("cover_token", 0, "/cover_token"),
+    ],
+)
+def test_what_could_not_be_presented_is_refused(name, value, pointer):
+    assert refused(**{name: value}) == [pointer]
+
+
+def test_a_collection_has_one_cover():
+    assert refused(cover_token=1, cover_image_url="ipfs://cover") == ["/cover_token"]
+    before = with_changes(Fields(), FieldChanges(cover_image_url="ipfs://cover"))
+    after = with_changes(before, FieldChanges(cover_token=1, cover_image_url=None))
+    assert (after.cover_token, after.cover_image_url) == (1, None)
+
+
+def test_the_url_of_a_license_is_refused_without_its_name():
+    assert refused(license_url="https://example.com/license") == ["/license_url"]

@@ -75,6 +75,7 @@ def test_every_event_of_a_collection_has_a_sentence(kind):
         "reasons": [],
         "images": [],
         "changes": [],
+        "tags": ["sea"],
     }
     values["series"] = SERIES
     event = kind(**{name: values.get(name, UUID(int=9)) for name in kind.__struct_fields__})

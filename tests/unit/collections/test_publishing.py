@@ -190,6 +190,33 @@ def test_a_publication_of_an_early_release_is_still_published_when_it_is_due():
     given(collection, *DRAFT, published).when(publish(ALICE, LATER)).then_nothing_happens()
 
 
+def test_how_metadata_is_written_is_recorded_with_the_publication():
+    """And with a schedule, so that a later release publishes what was shown."""
+    rules = events.DocumentRules(2, {"mood": "text", "size": "number"})
+    resolution = msgspec.structs.replace(RESOLUTION, documents=rules)
+    now = PublishCollection(ALICE, NOON, None, CHOSEN, resolution)
+    published = msgspec.structs.replace(PUBLISHED, documents=rules)
+    given(collection, *DRAFT).when(now).then(published)
+    assert given(collection, *DRAFT, published).state.documents == rules
+    later = PublishCollection(ALICE, NOON, LATER, CHOSEN, resolution)
+    scheduled = msgspec.structs.replace(SCHEDULED, documents=rules)
+    given(collection, *DRAFT).when(later).then(scheduled)
+    given(collection, *DRAFT, scheduled).when(later).then_nothing_happens()
+    due = msgspec.structs.replace(PUBLISHED_LATER, documents=rules)
+    given(collection, *DRAFT, scheduled).when(PublishWhenDue(LATER)).then(due)
+
+
+def test_scheduling_again_what_an_early_release_scheduled_writes_metadata_by_the_present_rules():
+    rules = events.DocumentRules(2, {})
+    again = PublishCollection(ALICE, NOON, LATER, CHOSEN, msgspec.structs.replace(RESOLUTION, documents=rules))
+    given(collection, *DRAFT, SCHEDULED).when(again).then(msgspec.structs.replace(SCHEDULED, documents=rules))
+
+
+def test_a_cover_that_is_no_token_is_refused():
+    history = created(**SELLABLE, cover_token=3)
+    given(collection, *history).when(publish(ALICE, NOON)).then_refused("VALIDATION_FAILED", "/cover_token")
+
+
 def test_a_published_series_is_not_exchanged():
     """The same choice again changes nothing, another one is a conflict."""
     for choice in (Choice(), CHOSEN, Choice(None, SERIES.gids), Choice(SERIES.job_id, SERIES.gids)):

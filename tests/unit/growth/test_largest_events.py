@@ -88,7 +88,15 @@ def created(size: int) -> list[Event]:
     """Fields at their limits; the data has a text of so many quotes, two bytes each."""
     document = data(*(step(number + 1, prompt=CONTROL) for number in range(200)), variables=[text('"' * size)])
     fields = {"title": CONTROL * 200, "description": CONTROL * 20_000, "images": ["x" * (128 * KIB - 4)]}
-    changes = FieldChanges(**fields, cover_image_url=f"https://x.test/{'x' * 2000}")
+    url = f"https://x.test/{'x' * 2000}"
+    presentation = {
+        "rights": CONTROL * 1_999 + "r",
+        "license": CONTROL * 199 + "l",
+        "license_url": url,
+        "banner_image_url": url,
+        "tags": [f"t{CONTROL * 45}{number:03}t" for number in range(30)],
+    }
+    changes = FieldChanges(**fields, **presentation, cover_image_url=url)
     ids = range(COMPONENT, COMPONENT + 200)
     command = CreateCollection(
         collection_id=COLLECTION,
@@ -115,7 +123,11 @@ def of_a_collection() -> list[Event]:
     edit = EditCollection(
         user_id=USER,
         project_id=PROJECT,
-        changes=FieldChanges(images=["y" * (128 * KIB - 4)], description=CONTROL * 19_999),
+        changes=FieldChanges(
+            images=["y" * (128 * KIB - 4)],
+            description=CONTROL * 19_999,
+            tags=[f"u{CONTROL * 45}{number:03}u" for number in range(30)],
+        ),
         data={key: value for key, value in state.data.items() if key != "generations"},
     )
     addresses = (f"0x{number:040x}" for number in range(1, receivers.MAX_RECEIVERS + 1))

@@ -166,6 +166,14 @@ FIELDS = st.builds(
     batch_max_tokens=st.integers() | st.none(),
     cover_image_url=TEXTS | st.none(),
     images=st.lists(ANY, max_size=3) | st.none(),
+    symbol=TEXTS | st.none(),
+    tags=st.lists(TEXTS, max_size=40) | st.none(),
+    rights=TEXTS | st.none(),
+    license=TEXTS | st.none(),
+    license_url=TEXTS | st.none(),
+    minter=TEXTS | st.none(),
+    banner_image_url=TEXTS | st.none(),
+    cover_token=st.integers() | st.none(),
 )
 SHARES = st.lists(
     st.builds(

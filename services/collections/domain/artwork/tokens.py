@@ -33,6 +33,12 @@ class Token(msgspec.Struct, frozen=True, kw_only=True):
         """The artwork if it is an image, else the last image that its steps made."""
         return image_of(self.files)
 
+    @property
+    def image_uri(self) -> str | None:
+        """The URI of the image; None if there is none."""
+        image = self.image
+        return self.uri(image) if image else None
+
     def uri(self, file: ArtworkFile) -> str:
         """`ipfs://<cid>` if the CID is known, else the public URL."""
         cid = self.cids.get(file.asset_id)

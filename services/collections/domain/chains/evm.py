@@ -35,6 +35,7 @@ def collection_metadata(offer: Offer) -> dict[str, Any]:
         symbol=offer.symbol,
         description=offer.description,
         image=offer.image,
+        banner_image=offer.banner_image_url,
         featured_image=offer.featured_image,
         external_link=offer.link,
         royalties=msgspec.to_builtins(royalties),
@@ -49,10 +50,10 @@ def token_metadata(offer: Offer, token: Token) -> dict[str, Any]:
     return present(
         name=offer.token_name(token.number),
         description=offer.description,
-        image=token.uri(image) if image else None,
+        image=token.image_uri,
         animation_url=token.uri(animation) if animation else None,
         external_url=offer.link,
-        attributes=[_attribute(trait) for trait in token.traits],
+        attributes=[_attribute(trait) for trait in offer.traits(token)],
     )
 
 

@@ -9,7 +9,10 @@ from typing import Any
 import msgspec
 
 from services.collections.domain.addresses import is_address
+from services.collections.domain.artwork.tokens import Token
+from services.collections.domain.artwork.trait_types import type_of, typed
 from services.collections.domain.links import is_link
+from shared.contracts.collections import DocumentRules, Trait, TraitType
 
 SYMBOL_LENGTH = 8
 NO_SYMBOL = "EMPROPS"
@@ -32,7 +35,8 @@ class Creator(msgspec.Struct, frozen=True):
 class Offer(msgspec.Struct, frozen=True, kw_only=True):
     """`royalties` and `creators` on any chain; `royalty_receiver` takes all royalties on EVM chains.
 
-    `link` is the collection's public page; None if the service has no PUBLIC_URL.
+    `link` is the collection's public page; None if the service has no PUBLIC_URL. `cover` is the URI of the image of
+    token `cover_token`. `rules` is None for publications of early releases, whose documents keep their bytes.
     """
 
     title: str
@@ -43,22 +47,49 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True):
     royalties: Sequence[Royalty] = ()
     royalty_receiver: str | None = None
     link: str | None = None
+    own_symbol: str | None = None
+    tags: Sequence[str] = ()
+    rights: str | None = None
+    license: str | None = None
+    license_url: str | None = None
+    minter: str | None = None
+    banner_image_url: str | None = None
+    cover_token: int | None = None
+    cover: str | None = None
+    rules: DocumentRules | None = None
 
     @property
     def symbol(self) -> str:
-        """The first 8 letters and digits of the title, in capitals. A published collection keeps its title."""
+        """The creator's own, or else the first 8 letters and digits of the title in capitals. Both are published."""
+        if self.own_symbol:
+            return self.own_symbol
         plain = unicodedata.normalize("NFKD", self.title).encode("ascii", "ignore").decode()
         return re.sub(r"[^A-Za-z0-9]", "", plain).upper()[:SYMBOL_LENGTH] or NO_SYMBOL
 
     @property
     def image(self) -> str | None:
-        """The cover image, or else the first image with a URL."""
-        return self.cover_image_url or next(self._links(), None)
+        """The cover, or else the first image with a URL."""
+        return self.cover or self.cover_image_url or next(self._links(), None)
 
     @property
     def featured_image(self) -> str | None:
         """The first image with a URL that is not `image`."""
         return next((link for link in self._links() if link != self.image), None)
+
+    def covered(self, tokens: Sequence[Token]) -> "Offer":
+        """With the image of the token that is the cover, if it is among these and has one."""
+        image = next((token.image_uri for token in tokens if token.number == self.cover_token), None)
+        return msgspec.structs.replace(self, cover=image)
+
+    def traits(self, token: Token) -> list[Trait]:
+        """The token's traits as the rules of the publication write them."""
+        return [typed(trait, self.rules) for trait in token.traits]
+
+    def trait_type(self, trait: Trait) -> TraitType:
+        """The type of the trait, which in documents of early releases is that of each value."""
+        if self.rules is not None:
+            return self.rules.traits.get(trait.name) or type_of(trait.value)
+        return "text" if isinstance(trait.value, str) else "integer" if isinstance(trait.value, int) else "number"
 
     def royalties_on(self, chain: str) -> list[Royalty]:
         """The royalties of receivers whose address is on `chain`."""

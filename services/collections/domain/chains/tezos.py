@@ -6,6 +6,7 @@ Royalties are the marketplaces' convention: shares out of 10^decimals, by addres
 from typing import Any
 
 from services.collections.domain.artwork.tokens import Token
+from services.collections.domain.artwork.trait_types import plain
 from services.collections.domain.chains.offer import Creator, Offer, present
 from shared.contracts.collections import ArtworkFile, Trait
 
@@ -14,7 +15,7 @@ INTERFACES = ["TZIP-012", "TZIP-016", "TZIP-021"]
 ROYALTY_DECIMALS = 4
 """Shares are basis points: out of ten thousand."""
 RIGHTS = "All rights reserved"
-"""The default: no rights are granted."""
+"""In the documents of early releases, which had no creator's words."""
 CONTRACT_VERSION = "1.0.0"
 
 
@@ -24,7 +25,7 @@ def collection_metadata(offer: Offer) -> dict[str, Any]:
         symbol=offer.symbol,
         description=offer.description,
         version=CONTRACT_VERSION,
-        license={"name": RIGHTS},
+        license=_license(offer),
         authors=[_author(creator) for creator in offer.creators_on(CHAIN)],
         homepage=offer.link,
         imageUri=offer.image,
@@ -35,7 +36,7 @@ def collection_metadata(offer: Offer) -> dict[str, Any]:
 def token_metadata(offer: Offer, token: Token) -> dict[str, Any]:
     """One token of each artwork (`isBooleanAmount`), which can't be split (`decimals` 0)."""
     artifact, image = token.artifact, token.image
-    image_uri = token.uri(image) if image else None
+    image_uri = token.image_uri
     return present(
         decimals=0,
         name=offer.token_name(token.number),
@@ -45,11 +46,14 @@ def token_metadata(offer: Offer, token: Token) -> dict[str, Any]:
         displayUri=image_uri,
         thumbnailUri=image_uri,
         externalUri=offer.link,
+        minter=offer.minter,
         creators=[creator.address for creator in offer.creators_on(CHAIN)],
         isBooleanAmount=True,
         formats=[_format(token, file) for file in _format_files(artifact, image)],
-        attributes=[_attribute(trait) for trait in token.traits],
-        rights=RIGHTS,
+        attributes=[_attribute(offer, trait) for trait in token.traits],
+        tags=list(offer.tags),
+        rights=offer.rights or offer.license or (RIGHTS if offer.rules is None else None),
+        rightUri=offer.license_url,
         date=token.made_at.isoformat().replace("+00:00", "Z") if token.made_at else None,
         royalties=_royalties(offer),
     )
@@ -58,6 +62,13 @@ def token_metadata(offer: Offer, token: Token) -> dict[str, Any]:
 def _author(creator: Creator) -> str:
     """TZIP-16: `Name <contact>`; the address alone of one without a name."""
     return f"{creator.name} <{creator.address}>" if creator.name else creator.address
+
+
+def _license(offer: Offer) -> dict[str, Any] | None:
+    """TZIP-16: the license by name, and where its text is."""
+    if offer.license is None:
+        return {"name": RIGHTS} if offer.rules is None else None
+    return present(name=offer.license, details=offer.license_url)
 
 
 def _royalties(offer: Offer) -> dict[str, Any] | None:
@@ -80,9 +91,8 @@ def _format(token: Token, file: ArtworkFile) -> dict[str, Any]:
     )
 
 
-def _attribute(trait: Trait) -> dict[str, Any]:
-    """TZIP-21: an attribute's value is a string; `type` marks one that is a number."""
-    if isinstance(trait.value, str):
-        return {"name": trait.name, "value": trait.value}
-    kind = "integer" if isinstance(trait.value, int) else "number"
-    return {"name": trait.name, "value": str(trait.value), "type": kind}
+def _attribute(offer: Offer, trait: Trait) -> dict[str, Any]:
+    """TZIP-21: an attribute's value is a string; `type` marks those of a trait that is a number."""
+    value = str(trait.value) if offer.rules is None else plain(trait.value)
+    attribute, kind = {"name": trait.name, "value": value}, offer.trait_type(trait)
+    return attribute if kind == "text" else {**attribute, "type": kind}

@@ -13,6 +13,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from services.collections.domain.chains import CHAINS
+from services.collections.domain.collection import presentation
 from services.collections.domain.links import url_faults
 from services.collections.domain.text import json_faults, text_faults
 from shared.contracts import sizes
@@ -41,6 +42,14 @@ class FieldChanges(msgspec.Struct, frozen=True, kw_only=True):
     encryption_enabled: bool | UnsetType | None = UNSET
     cover_image_url: str | UnsetType | None = UNSET
     images: list[Any] | UnsetType | None = UNSET
+    symbol: str | UnsetType | None = UNSET
+    tags: list[str] | UnsetType | None = UNSET
+    rights: str | UnsetType | None = UNSET
+    license: str | UnsetType | None = UNSET
+    license_url: str | UnsetType | None = UNSET
+    minter: str | UnsetType | None = UNSET
+    banner_image_url: str | UnsetType | None = UNSET
+    cover_token: int | UnsetType | None = UNSET
 
 
 class Fields(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,6 +65,14 @@ class Fields(msgspec.Struct, frozen=True, kw_only=True):
     encryption_enabled: bool = False
     cover_image_url: str | None = None
     images: list[Any] = msgspec.field(default_factory=list)
+    symbol: str | None = None
+    tags: list[str] = msgspec.field(default_factory=list)
+    rights: str | None = None
+    license: str | None = None
+    license_url: str | None = None
+    minter: str | None = None
+    banner_image_url: str | None = None
+    cover_token: int | None = None
 
 
 def with_changes(before: Fields, changes: FieldChanges) -> Fields:
@@ -143,6 +160,10 @@ def _joint_faults(fields: Fields) -> Iterator[Detail]:
     if batch is not None and editions is not None and batch > editions:
         message = f"a batch of {batch} tokens is more than the collection's {editions} editions"
         yield Detail("/batch_max_tokens", message)
+    if fields.cover_image_url is not None and fields.cover_token is not None:
+        yield Detail("/cover_token", "a collection has one cover: set either cover_image_url or cover_token to null")
+    if fields.license_url is not None and fields.license is None:
+        yield Detail("/license_url", "is of a license: name it in license, such as CC-BY-4.0")
 
 
 def _faults(name: str, value: Any) -> Iterable[Detail]:
@@ -159,5 +180,6 @@ _RULES: dict[str, Callable[[Any, str], Iterable[Detail]]] = {
     "batch_max_tokens": _quantity,
     "cover_image_url": url_faults,
     "images": _images,
+    **presentation.RULES,
 }
 """Checks per field beyond its type. Flags need none."""

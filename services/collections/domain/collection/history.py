@@ -40,6 +40,21 @@ def _share(receiver: events.SalesReceiver) -> str:
     return f"{receiver.value} % to {name}{receiver.address} ({receiver.type})"
 
 
+def _tags(event: events.CollectionTagged) -> str:
+    return f"tagged it with {len(event.tags)} tags" if event.tags else "removed all tags"
+
+
+def _rights(event: events.RightsStated) -> str:
+    license_name = f"the license {event.license}" if event.license else "no license"
+    return f"stated the rights: {license_name}{', with words of its creator' if event.rights else ''}"
+
+
+def _cover(event: events.CoverTokenChosen) -> str:
+    return (
+        "chose no token as the cover" if event.cover_token is None else f"chose token {event.cover_token} as the cover"
+    )
+
+
 def _batches(event: events.BatchMintingConfigured) -> str:
     if not event.batch_mint_enabled:
         return "turned batch minting off"
@@ -88,6 +103,12 @@ _SENTENCES: dict[type[Event], Callable[[Any], str]] = {
     events.EncryptionChosen: lambda event: f"turned encryption {'on' if event.encryption_enabled else 'off'}",
     events.CoverImageChosen: lambda event: _value("cover image", event.cover_image_url),
     events.ImagesArranged: lambda event: f"arranged {len(event.images)} images",
+    events.SymbolChosen: lambda event: _value("symbol", event.symbol),
+    events.CollectionTagged: _tags,
+    events.RightsStated: _rights,
+    events.MinterNamed: lambda event: _value("minter", event.minter),
+    events.BannerImageChosen: lambda event: _value("banner image", event.banner_image_url),
+    events.CoverTokenChosen: _cover,
     events.ReceiversSet: _receivers,
     events.PreviewConfigured: _preview,
     events.PublicationScheduled: _scheduled,

@@ -1,7 +1,8 @@
 """The faults that keep a collection from being published on a chain, each with its pointer in the collection.
 
 It needs a title, a step, a blockchain, editions, and a price (0 is free) in no smaller fraction than the chain's
-smallest unit. It may have receivers: all are addresses on the chain. Values are checked when they are set, too.
+smallest unit. A token that is its cover is one of its editions. It may have receivers: all are addresses on the chain.
+Values are checked when they are set, too.
 """
 
 from collections.abc import Iterator
@@ -38,6 +39,9 @@ def _incomplete(state: Collection) -> Iterator[Detail]:
         yield Detail("/editions", "a published collection needs a number of editions")
     if state.fields.price is None:
         yield Detail("/price", "a published collection needs a price; 0 is free")
+    cover, editions = state.fields.cover_token, state.fields.editions
+    if cover is not None and editions is not None and cover > editions:
+        yield Detail("/cover_token", f"there is no token {cover}: the collection has {editions}")
 
 
 def _invalid_on(chain: str, state: Collection) -> Iterator[Detail]:

@@ -20,7 +20,8 @@ from shared.contracts.times import in_utc
 class Resolution(msgspec.Struct, frozen=True):
     """The series that a request comes to, by the tables and the collection's state when it was read.
 
-    `series` is None if there is none to sell; `faults` then say why, else what of it can't be sold.
+    `series` is None if there is none to sell; `faults` then say why, else what of it can't be sold. `documents`: how
+    the metadata of its tokens is to be written.
     """
 
     series: events.ChosenSeries | None
@@ -29,6 +30,7 @@ class Resolution(msgspec.Struct, frozen=True):
     """The `chosen_series` of the collection at that time."""
     workflows: RequiredFields = {}
     """The workflows that generation has told of; a step of another one can't be published."""
+    documents: events.DocumentRules | None = None
 
 
 class PublishCollection(msgspec.Struct, frozen=True):
@@ -118,10 +120,12 @@ def _publish(command: PublishCollection, state: Collection) -> list[Event]:
     if all_faults:
         raise invalid(f"The collection can't be published yet: {all_faults[0].message}", *all_faults)
     if date is None or date <= command.now:
-        return [_published(state, collection_id, time_text(command.now), resolution.series)]
-    scheduled = events.PublicationScheduled(collection_id, time_text(date), resolution.series)
-    is_scheduled = (state.scheduled_for, state.scheduled_series) == (scheduled.publish_date, scheduled.series)
-    return [] if is_scheduled else [scheduled]
+        return [_published(state, time_text(command.now), resolution.series, resolution.documents)]
+    scheduled = events.PublicationScheduled(collection_id, time_text(date), resolution.series, resolution.documents)
+    before = events.PublicationScheduled(
+        collection_id, state.scheduled_for or "", state.scheduled_series, state.documents
+    )
+    return [] if scheduled == before else [scheduled]
 
 
 def _publish_when_due(command: PublishWhenDue, state: Collection) -> list[Event]:
@@ -132,12 +136,15 @@ def _publish_when_due(command: PublishWhenDue, state: Collection) -> list[Event]
     reasons = ["it is archived"] if state.archived else [fault.message for fault in all_faults]
     if reasons:
         return [events.PublicationCalledOff(state.collection_id, reasons)]
-    return [_published(state, state.collection_id, due, series)]
+    return [_published(state, due, series, state.documents)]
 
 
-def _published(state: Collection, collection_id: UUID, publish_date: str, series: events.ChosenSeries | None) -> Event:
+def _published(
+    state: Collection, publish_date: str, series: events.ChosenSeries | None, documents: events.DocumentRules | None
+) -> Event:
+    assert state.collection_id is not None, "only a collection that exists is published"
     assert state.project_id is not None, "a collection is created in a project"
     assert state.user_id is not None, "a collection is created by a user"
     return events.CollectionPublished(
-        collection_id, state.project_id, state.user_id, publish_date, series, FIRST_REVISION
+        state.collection_id, state.project_id, state.user_id, publish_date, series, FIRST_REVISION, documents
     )

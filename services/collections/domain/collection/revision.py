@@ -8,8 +8,10 @@ from services.collections.domain.collection.fields import Fields
 from shared.contracts import collections as events
 from shared.contracts.event import Event
 
-EDITABLE_ONCE_PUBLISHED = frozenset({"description", "price", "cover_image_url", "images"})
-"""All other fields state what buyers got: the artwork, the number of editions, the chain, the title."""
+EDITABLE_ONCE_PUBLISHED = frozenset(
+    {"description", "price", "cover_image_url", "cover_token", "banner_image_url", "images", "tags", "minter"}
+)
+"""All other fields state what buyers got: the artwork, its rights, the number of editions, the chain, the title."""
 
 
 def first_fields(event: events.CollectionCreated) -> Fields:
@@ -40,6 +42,25 @@ def revised_fields(event: Event) -> dict[str, Any]:
         case events.ImagesArranged():
             values = {"images": event.images}
         case _:
+            values = _presentation(event)
+    return values
+
+
+def _presentation(event: Event) -> dict[str, Any]:
+    match event:
+        case events.SymbolChosen():
+            values: dict[str, Any] = {"symbol": event.symbol}
+        case events.CollectionTagged():
+            values = {"tags": event.tags}
+        case events.RightsStated():
+            values = {"rights": event.rights, "license": event.license, "license_url": event.license_url}
+        case events.MinterNamed():
+            values = {"minter": event.minter}
+        case events.BannerImageChosen():
+            values = {"banner_image_url": event.banner_image_url}
+        case events.CoverTokenChosen():
+            values = {"cover_token": event.cover_token}
+        case _:
             raise AssertionError(f"{event!r} is not an event of a collection")
     return values
 
@@ -65,6 +86,23 @@ def revisions(collection_id: UUID, before: Fields, after: Fields) -> Iterator[Ev
         yield events.CoverImageChosen(collection_id, after.cover_image_url)
     if after.images != before.images:
         yield events.ImagesArranged(collection_id, after.images)
+    yield from _presentation_revisions(collection_id, before, after)
+
+
+def _presentation_revisions(collection_id: UUID, before: Fields, after: Fields) -> Iterator[Event]:
+    if after.symbol != before.symbol:
+        yield events.SymbolChosen(collection_id, after.symbol)
+    if after.tags != before.tags:
+        yield events.CollectionTagged(collection_id, after.tags)
+    rights = (after.rights, after.license, after.license_url)
+    if rights != (before.rights, before.license, before.license_url):
+        yield events.RightsStated(collection_id, *rights)
+    if after.minter != before.minter:
+        yield events.MinterNamed(collection_id, after.minter)
+    if after.banner_image_url != before.banner_image_url:
+        yield events.BannerImageChosen(collection_id, after.banner_image_url)
+    if after.cover_token != before.cover_token:
+        yield events.CoverTokenChosen(collection_id, after.cover_token)
 
 
 def differences(before: Fields, after: Fields) -> list[str]:

@@ -37,7 +37,12 @@ def token_faults(tokens: Sequence[Token]) -> Iterator[Detail]:
 
 def warnings(state: Collection, tokens: Sequence[Token], public_url: str) -> list[Detail]:
     """What can be published and may be a mistake, with pointers into the collection and its series."""
-    return [*_fields_warnings(state), *_token_warnings(tokens), *_address_warnings(state, tokens, public_url)]
+    return [
+        *_fields_warnings(state),
+        *_token_warnings(tokens),
+        *_cover_warnings(state, tokens),
+        *_address_warnings(state, tokens, public_url),
+    ]
 
 
 def is_private_host(url: str) -> bool:
@@ -73,6 +78,12 @@ def _token_warnings(tokens: Sequence[Token]) -> Iterator[Detail]:
         yield Detail("/generations", f"{count} tokens have no image: many marketplaces show nothing for them")
 
 
+def _cover_warnings(state: Collection, tokens: Sequence[Token]) -> Iterator[Detail]:
+    cover = state.fields.cover_token
+    if any(token.number == cover and token.image is None for token in tokens):
+        yield Detail("/cover_token", f"token {cover} has no image, so the collection has no cover")
+
+
 def _repeated(what: str, counts: Counter[str]) -> Iterator[Detail]:
     repeated = [count for count in counts.values() if count > 1]
     if repeated:
@@ -80,11 +91,10 @@ def _repeated(what: str, counts: Counter[str]) -> Iterator[Detail]:
 
 
 def _address_warnings(state: Collection, tokens: Sequence[Token], public_url: str) -> Iterator[Detail]:
-    cover = state.fields.cover_image_url
-    if cover and is_private_host(cover):
-        yield Detail(
-            "/cover_image_url", "is on a private host, which other machines or networks can't read: use a public URL"
-        )
+    for name in ("cover_image_url", "banner_image_url"):
+        if (url := getattr(state.fields, name)) and is_private_host(url):
+            message = "is on a private host, which other machines or networks can't read: use a public URL"
+            yield Detail(f"/{name}", message)
     if public_url and is_private_host(public_url):
         yield Detail("/metadata", f"links to {public_url}, which only this machine or network can read: set PUBLIC_URL")
     files = [(token, token.image or token.artifact) for token in tokens]

@@ -60,6 +60,8 @@ class Collection(msgspec.Struct, frozen=True):
     scheduled_for: str | None = None
     scheduled_series: events.ChosenSeries | None = None
     """What is sold from `scheduled_for` on; None if an early release scheduled it."""
+    documents: events.DocumentRules | None = None
+    """Of a publication, also one that is scheduled. None for a draft, and for a publication of an early release."""
     publish_date: str | None = None
     revision: int | None = None
     """Of what is public, from FIRST_REVISION; None for a draft."""
@@ -68,6 +70,11 @@ class Collection(msgspec.Struct, frozen=True):
     def chosen_series(self) -> events.ChosenSeries | None:
         """What is sold, is scheduled to be, or was chosen to be: the first of these that there is."""
         return self.scheduled_series or self.series
+
+    @property
+    def has_recorded_rules(self) -> bool:
+        """Whether `documents` says how its metadata is written; a draft's is written by the present rules."""
+        return self.status == "published" or self.scheduled_for is not None
 
 
 NOTHING = Collection()
@@ -124,14 +131,19 @@ def _publication_changes(
         case events.SeriesChosen():
             return {"series": event.series}
         case events.PublicationScheduled():
-            return {"scheduled_for": event.publish_date, "scheduled_series": event.series}
+            return {
+                "scheduled_for": event.publish_date,
+                "scheduled_series": event.series,
+                "documents": event.documents,
+            }
         case events.PublicationCalledOff():
-            return {"scheduled_for": None, "scheduled_series": None}
+            return {"scheduled_for": None, "scheduled_series": None, "documents": None}
         case events.CollectionPublished():
             return {
                 "status": "published",
                 "publish_date": event.publish_date,
                 "series": event.series,
+                "documents": event.documents,
                 "scheduled_for": None,
                 "scheduled_series": None,
                 "revision": event.revision or FIRST_REVISION,

@@ -71,6 +71,7 @@ def documents(
     """
     cids = {asset_id: file.cid for asset_id, file in stored.items() if file.cid}
     tokens = [msgspec.structs.replace(token, cids=cids) for token in tokens]
+    offer = offer.covered(tokens)
     documents = []
     for chain in chains:
         folder = f"{FOLDER}/{chain.lower()}"

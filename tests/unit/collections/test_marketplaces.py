@@ -1,0 +1,164 @@
+"""Documents of the three chains, by what marketplaces document that they read, and by the standards' schemas.
+
+Sources: OpenSea's "Contract-level metadata" and "Metadata standards" (docs.opensea.io); objkt's "NFT smart contracts"
+(docs.objkt.com), which follows TZIP-16 and TZIP-21 with its own royalties; Rarible's types `CollectionMeta` and `Meta`
+(api.rarible.org), which it fills from OpenSea's members on EVM chains and from TZIP-21's on Tezos.
+"""
+
+import json
+from typing import Any
+
+import msgspec
+import pytest
+
+from services.collections.domain.artwork.trait_types import document_rules
+from services.collections.domain.chains import CHAINS, Chain, collection_metadata, token_metadata
+from services.collections.domain.chains.offer import Creator, Offer, Royalty
+from shared.content.package import canonical
+from shared.contracts.collections import Trait
+from tests.unit.collections.test_chains import CID, EVM, PNG, TEZOS, TRAITS, VIDEO, check_both, token
+
+OFFER = Offer(
+    title="First Light",
+    description="A tide, drawn",
+    cover_image_url="https://example.com/cover.png",
+    images=["https://example.com/featured.png"],
+    creators=[Creator(EVM, "Ada"), Creator(TEZOS, "Ada")],
+    royalties=[Royalty(EVM, 500), Royalty(TEZOS, 500)],
+    link="https://emprops.example/c/1",
+    own_symbol="TIDE",
+    tags=["sea", "generative"],
+    rights="Print it at home, as often as you like",
+    license="CC-BY-NC-4.0",
+    license_url="https://creativecommons.org/licenses/by-nc/4.0/",
+    minter="KT1PWx2mnDueood7fEmfbBDKx1D9BAnnXitn",
+    banner_image_url="https://example.com/banner.png",
+    rules=document_rules([TRAITS]),
+)
+TOKEN = token([PNG, VIDEO], cids={71: CID})
+
+OPENSEA_COLLECTION = ("name", "symbol", "description", "image", "banner_image", "featured_image", "external_link")
+OPENSEA_TOKEN = ("name", "description", "image", "external_url", "animation_url", "attributes")
+OBJKT_COLLECTION = ("name", "description", "imageUri", "homepage", "interfaces")
+OBJKT_TOKEN = (
+    "name",
+    "symbol",
+    "decimals",
+    "description",
+    "artifactUri",
+    "displayUri",
+    "thumbnailUri",
+    "creators",
+    "minter",
+    "formats",
+    "tags",
+    "attributes",
+    "rights",
+    "date",
+    "royalties",
+)
+RARIBLE_TEZOS = ("name", "description", "tags", "rights", "rightUri", "externalUri", "attributes", "formats")
+CHECKLISTS: dict[str, tuple[tuple[Chain, ...], tuple[str, ...], tuple[str, ...]]] = {
+    "OpenSea": (("ETHEREUM", "BASE"), OPENSEA_COLLECTION, OPENSEA_TOKEN),
+    "objkt": (("TEZOS",), OBJKT_COLLECTION, OBJKT_TOKEN),
+    "Rarible on EVM chains": (("ETHEREUM", "BASE"), ("name", "description", "image", "external_link"), OPENSEA_TOKEN),
+    "Rarible on Tezos": (("TEZOS",), ("name", "description", "homepage"), RARIBLE_TEZOS),
+}
+
+
+@pytest.mark.parametrize("marketplace", CHECKLISTS)
+def test_the_documents_have_what_the_marketplace_reads(marketplace: str):
+    """And are valid by the schemas of their standards."""
+    chains, of_collection, of_token = CHECKLISTS[marketplace]
+    for chain in chains:
+        collection, single = check_both(chain, OFFER, TOKEN)
+        assert [name for name in of_collection if name not in collection] == []
+        assert [name for name in of_token if name not in single] == []
+
+
+def test_each_member_is_what_its_reader_expects():
+    evm, token_on_evm = (json.loads(canonical(document)) for document in check_both("BASE", OFFER, TOKEN))
+    assert (evm["symbol"], evm["banner_image"]) == ("TIDE", "https://example.com/banner.png")
+    assert evm["image"] != evm["featured_image"], "OpenSea shows them beside each other"
+    assert all({"trait_type", "value"} <= set(attribute) for attribute in token_on_evm["attributes"])
+    tezos, token_on_tezos = (json.loads(canonical(document)) for document in check_both("TEZOS", OFFER, TOKEN))
+    assert tezos["license"] == {
+        "name": "CC-BY-NC-4.0",
+        "details": "https://creativecommons.org/licenses/by-nc/4.0/",
+    }
+    assert (token_on_tezos["symbol"], token_on_tezos["tags"]) == ("TIDE", ["sea", "generative"])
+    assert token_on_tezos["rights"] == "Print it at home, as often as you like"
+    assert token_on_tezos["rightUri"] == "https://creativecommons.org/licenses/by-nc/4.0/"
+    assert token_on_tezos["minter"] == "KT1PWx2mnDueood7fEmfbBDKx1D9BAnnXitn"
+    assert sum(token_on_tezos["royalties"]["shares"].values()) <= 10 ** token_on_tezos["royalties"]["decimals"]
+    assert all(item["mimeType"] for item in token_on_tezos["formats"])
+
+
+def test_rights_are_the_creators_words_or_the_license_and_none_by_default():
+    only_license = msgspec.structs.replace(OFFER, rights=None)
+    assert check_both("TEZOS", only_license, TOKEN)[1]["rights"] == "CC-BY-NC-4.0"
+    nothing = msgspec.structs.replace(only_license, license=None, license_url=None)
+    collection, single = check_both("TEZOS", nothing, TOKEN)
+    assert not {"license"} & set(collection)
+    assert not {"rights", "rightUri"} & set(single)
+
+
+def test_what_an_early_release_published_keeps_its_statement_of_rights():
+    early = msgspec.structs.replace(OFFER, rights=None, license=None, license_url=None, rules=None)
+    collection, single = check_both("TEZOS", early, TOKEN)
+    assert (collection["license"], single["rights"]) == ({"name": "All rights reserved"}, "All rights reserved")
+
+
+@pytest.mark.parametrize("chain", CHAINS)
+def test_the_cover_may_be_the_image_of_a_token(chain: Chain):
+    """By its IPFS address, whatever else is among the images; none if that token has no image."""
+    own = msgspec.structs.replace(OFFER, cover_image_url=None, cover_token=3)
+    member = "imageUri" if chain == "TEZOS" else "image"
+    others = [token(number=2, cids={71: "bafkreiother"}), TOKEN]
+    assert check_both(chain, own.covered(others), TOKEN)[0][member] == f"ipfs://{CID}"
+    without = own.covered([token([VIDEO])])
+    assert collection_metadata(chain, without)[member] == "https://example.com/featured.png"
+
+
+def values_of(chain: Chain, traits: list[Any]) -> list[tuple[Any, Any]]:
+    """Value and type of one trait, in the documents of tokens that have these values of it."""
+    rules = document_rules([[Trait("size", value)] for value in traits])
+    an_offer = msgspec.structs.replace(OFFER, rules=rules)
+    pairs = []
+    for value in traits:
+        document = token_metadata(chain, an_offer, token(traits=[Trait("size", value)]))
+        (attribute,) = check_both(chain, an_offer, token(traits=[Trait("size", value)]))[1]["attributes"]
+        assert canonical(document) == canonical(json.loads(canonical(document)))
+        pairs.append((attribute["value"], attribute.get("type" if chain == "TEZOS" else "display_type")))
+    return pairs
+
+
+def test_a_trait_of_whole_numbers_is_written_without_fractions():
+    assert values_of("BASE", [20, 20.0, -0.0]) == [(20, "number"), (20, "number"), (0, "number")]
+    assert values_of("TEZOS", [20, 20.0]) == [("20", "integer"), ("20", "integer")]
+
+
+def test_a_trait_with_a_fraction_is_a_number_in_every_token():
+    assert values_of("BASE", [20, 0.5]) == [(20, "number"), (0.5, "number")]
+    assert values_of("TEZOS", [20, 0.5, 0.00001]) == [("20", "number"), ("0.5", "number"), ("0.00001", "number")]
+
+
+@pytest.mark.parametrize("chain", CHAINS)
+def test_a_trait_with_a_text_is_a_text_in_every_token(chain: Chain):
+    assert values_of(chain, [2, "large", 0.5]) == [("2", None), ("large", None), ("0.5", None)]
+
+
+@pytest.mark.parametrize("chain", CHAINS)
+def test_numbers_without_a_plain_json_form_are_texts_with_all_their_digits(chain: Chain):
+    """JSON readers would round what is beyond 2^53, and write 1e22 and 1e-7."""
+    assert values_of(chain, [1e22, 3]) == [("10000000000000000000000", None), ("3", None)]
+    assert values_of(chain, [1e-7]) == [("0.0000001", None)]
+    assert values_of(chain, [2**53]) == [("9007199254740992", None)]
+    assert values_of(chain, [2**53 - 1])[0][0] in (2**53 - 1, str(2**53 - 1))
+
+
+def test_what_an_early_release_published_keeps_the_notation_of_each_value():
+    early = msgspec.structs.replace(OFFER, rules=None)
+    a_token = token(traits=[Trait("a", 1e22), Trait("b", 20.0)])
+    assert b'"value":1e22' in canonical(token_metadata("BASE", early, a_token))
+    assert [item["value"] for item in token_metadata("TEZOS", early, a_token)["attributes"]] == ["1e+22", "20.0"]
