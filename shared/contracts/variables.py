@@ -1,13 +1,13 @@
 """Parses and validates the variables of a GenerationInput."""
 
 import math
-from collections.abc import Iterator
-from fractions import Fraction
+from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from typing import Any, Literal, get_args
 
 import msgspec
 
+from shared.contracts.number_ranges import LIMITS, NumberRange, exact, is_number, range_faults, range_of
 from shared.contracts.problem import Detail, about, quote
 
 VariableType = Literal["pick", "text", "number"]
@@ -15,6 +15,8 @@ ValueType = Literal["strings", "numbers", "images"]
 
 MAX_VARIABLES = 200
 MAX_VALUES = 10_000
+MAX_IN_RANGES = 100_000
+"""Values of all number variables with `min` and `max` together: their documents are short, whatever they stand for."""
 _ONE_OF: dict[ValueType, str] = {"strings": "a string", "numbers": "a number", "images": "an image, as a string"}
 _DEFAULT_VALUE_TYPE: dict[str, ValueType] = {"pick": "strings", "text": "strings", "number": "numbers"}
 
@@ -22,19 +24,19 @@ _DEFAULT_VALUE_TYPE: dict[str, ValueType] = {"pick": "strings", "text": "strings
 class Variable(msgspec.Struct, frozen=True):
     """One variable. `values` can be drawn; empty for a text or number that only the request can set.
 
-    `shares`: the weights as integers in the same proportion, one per value.
+    `shares`: the weights as integers in the same proportion, one per value; None for equal ones.
     """
 
     name: str
     type: VariableType
     value_type: ValueType
     locked: bool
-    values: tuple[Any, ...]
-    shares: tuple[int, ...]
+    values: Sequence[Any]
+    shares: tuple[int, ...] | None
     test_value: Any = None
     places: dict[str | int | float, int] = {}
-    """The first index of each value in `values`; 1 and 1.0 are the same value."""
-    sums: tuple[int, ...] = ()
+    """Of a pick: the first index of each value in `values`; 1 and 1.0 are the same value."""
+    sums: Sequence[int] = ()
     """The running sums of `shares`, for drawing by binary search."""
 
     def place_of(self, value: Any) -> int | None:
@@ -51,25 +53,15 @@ def fits(value: Any, value_type: ValueType) -> bool:
     return is_number(value) if value_type == "numbers" else isinstance(value, str)
 
 
-def is_number(value: Any) -> bool:
-    """Whether it is a JSON number in the range of a double; true and false are not numbers."""
-    if not isinstance(value, int | float) or isinstance(value, bool):
-        return False
-    try:
-        return math.isfinite(value)
-    except OverflowError:
-        return False
-
-
 def shares_of(weights: list[int | float]) -> tuple[int, ...]:
     """The weights as integers in exactly the same proportion.
 
     A weight counts as the decimal of its shortest text (0.1 is one tenth, not the nearest double), so that proportions
     are exactly as written.
     """
-    exact = [Fraction(repr(weight)) for weight in weights]
-    scale = math.lcm(*(weight.denominator for weight in exact))
-    return tuple(int(weight * scale) for weight in exact)
+    decimals = [exact(weight) for weight in weights]
+    scale = math.lcm(*(weight.denominator for weight in decimals))
+    return tuple(int(weight * scale) for weight in decimals)
 
 
 def read_variables(documents: Any, pointer: str, faults: list[Detail]) -> tuple[Variable, ...]:
@@ -95,26 +87,30 @@ def read_variables(documents: Any, pointer: str, faults: list[Detail]) -> tuple[
         faults.extend(variable_faults)
         if not variable_faults:
             variables[document["name"]] = _variable(document)
+    ranges = [len(variable.values) for variable in variables.values() if isinstance(variable.values, NumberRange)]
+    if sum(ranges) > MAX_IN_RANGES:
+        message = f"all ranges of numbers together have {sum(ranges)} values; at most {MAX_IN_RANGES} are allowed"
+        faults.append(Detail(pointer, message))
     return tuple(variables.values())
 
 
 def _variable(document: dict[str, Any]) -> Variable:
     values = _drawable_values(document)
     weights = document["value"].get("weights") if isinstance(document.get("value"), dict) else None
-    shares = shares_of(weights) if weights else (1,) * len(values)
+    shares = shares_of(weights) if weights else None
     places: dict[str | int | float, int] = {}
-    for place, value in enumerate(values):
+    for place, value in enumerate(values if document["type"] == "pick" else ()):
         places.setdefault(value, place)
     return Variable(
         name=document["name"],
         type=document["type"],
         value_type=_value_type(document),
         locked=document.get("lock_value") or False,
-        values=tuple(values),
+        values=values,
         shares=shares,
         test_value=document.get("test_value"),
         places=places,
-        sums=tuple(accumulate(shares)),
+        sums=tuple(accumulate(shares)) if shares else range(1, len(values) + 1),
     )
 
 
@@ -123,12 +119,17 @@ def _value_type(document: dict[str, Any]) -> ValueType:
     return value_type
 
 
-def _drawable_values(document: dict[str, Any]) -> list[Any]:
-    """The values that can be drawn: a pick's list, or the value of a text or number, if any."""
+def _drawable_values(document: dict[str, Any]) -> Sequence[Any]:
+    """The values that can be drawn: a list, a range of numbers, or the value of a text or number, if any."""
     value = document.get("value")
     if isinstance(value, dict):
-        return value.get("values") or []
-    return [] if value is None else [value]
+        return range_of(value) if _has_range(document, value) else tuple(value.get("values") or ())
+    return () if value is None else (value,)
+
+
+def _has_range(document: dict[str, Any], value: dict[str, Any]) -> bool:
+    """Whether a variable's value is a range. Where it lists `values`, early releases have ignored `min` and `max`."""
+    return document["type"] == "number" and "values" not in value and any(name in value for name in LIMITS)
 
 
 def _faults(document: dict[str, Any], where: str) -> Iterator[Detail]:
@@ -164,6 +165,17 @@ def _value_faults(document: dict[str, Any], where: str) -> Iterator[Detail]:
         elif value is not None and not fits(value, value_type):
             yield Detail(f"{where}/value", f"the value must be {_ONE_OF[value_type]}")
         return
+    if _has_range(document, value):
+        faults = list(range_faults(value, f"{where}/value", MAX_VALUES))
+        if not faults and value.get("weights") is not None:
+            faults.extend(_weight_faults(value["weights"], len(range_of(value)), f"{where}/value/weights"))
+        yield from faults
+    else:
+        yield from _list_faults(value, value_type, where)
+
+
+def _list_faults(value: dict[str, Any], value_type: ValueType, where: str) -> Iterator[Detail]:
+    """The faults of a value that lists what can be drawn."""
     values = value.get("values")
     if not isinstance(values, list) or not values:
         yield about(value, "values", f"{where}/value", "values must be a list of at least one value")

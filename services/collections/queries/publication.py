@@ -126,5 +126,5 @@ def _sample(state: Collection) -> Token:
 
 def _sample_value(variable: dict[str, Any]) -> Any:
     declared = variable.get("value")
-    first = (declared.get("values") or [None])[0] if isinstance(declared, dict) else declared
+    first = (declared.get("values") or [declared.get("min")])[0] if isinstance(declared, dict) else declared
     return first if variable.get("test_value") is None else variable["test_value"]

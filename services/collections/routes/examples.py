@@ -35,6 +35,14 @@ VARIABLE = {
     "test_value": "noir",
     "value": {"display_names": ["Noir", "Pop art"], "values": ["noir", "pop art"], "weights": [3, 1]},
 }
+VARIABLES = [
+    VARIABLE,
+    {"name": "place", "type": "text", "value": "the sea"},
+    {"name": "stars", "type": "number", "value": 4},
+    {"name": "blur", "type": "number", "value": {"min": 0, "max": 1, "step": 0.1}},
+    {"name": "moons", "type": "number", "value": {"values": [0, 1, 2], "weights": [3, 2, 1]}},
+]
+"""One of every kind."""
 INSTRUCTIONS = {
     "version": "v2",
     "steps": [
@@ -42,7 +50,7 @@ INSTRUCTIONS = {
         {"id": 2, "nodeName": "frame", "nodePayload": {"image": {"$ref": 1}, "title": "{{style}}"}},
     ],
     "generations": {"generations": 4, "hashes": [], "use_custom_hashes": False},
-    "variables": [VARIABLE],
+    "variables": VARIABLES,
 }
 ADOPTED = INSTRUCTIONS | {
     "steps": [
@@ -146,7 +154,7 @@ TEMPLATE = {
     "collection_preview": {"enabled": True, "max_generations": 1},
 }
 FROM_TEMPLATE = FORK | {"title": "Your tide", "preview": OPEN_PREVIEW | {"max_generations": 1, "is_remixable": False}}
-VARIABLES_CSV = table_of([VARIABLE])
+VARIABLES_CSV = table_of(VARIABLES)
 HISTORY = {
     "version": 3,
     "actor": f"user:{USER_ID}",

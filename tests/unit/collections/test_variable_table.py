@@ -38,9 +38,20 @@ def picks(draw) -> dict:
 
 
 @st.composite
+def weighted(draw) -> dict:
+    values = draw(st.lists(SCALARS, min_size=1, max_size=3))
+    return {"values": values, "weights": draw(st.lists(SCALARS, min_size=len(values), max_size=len(values)))}
+
+
+def ranges() -> st.SearchStrategy[dict]:
+    weights = st.lists(SCALARS, max_size=3)
+    return st.fixed_dictionaries({"min": SCALARS, "max": SCALARS}, optional={"step": SCALARS, "weights": weights})
+
+
+@st.composite
 def others(draw) -> dict:
     fields = {"value_type": SCALARS, "lock_value": st.booleans(), "test_value": SCALARS | st.none() | st.lists(SCALARS)}
-    value = SCALARS | st.none() | st.fixed_dictionaries({"values": st.lists(SCALARS)})
+    value = SCALARS | st.none() | st.fixed_dictionaries({"values": st.lists(SCALARS)}) | weighted() | ranges()
     variable = {"name": draw(SCALARS), "type": draw(st.sampled_from(["text", "number"]))}
     return variable | draw(st.fixed_dictionaries({}, optional={**fields, "value": value})) | draw(EXTRA)
 
@@ -67,6 +78,17 @@ def test_the_table_of_two_variables():
         "style,pick,strings,false,noir,noir,Noir,1,",
         ',,,,,pop,"Pop, loud",0.5,',
         "subject,text,,,,a person,,,",
+    ]
+
+
+def test_the_table_of_numbers():
+    """A number's weighted values have a row each; a range is one JSON object."""
+    weighted = {"name": "moons", "type": "number", "value": {"values": [0, 2], "weights": [3, 1]}}
+    spread = {"name": "waves", "type": "number", "value": {"min": 3, "max": 9, "step": 2}}
+    assert table_of([weighted, spread]).splitlines()[1:] == [
+        "moons,number,,,,0,,3,",
+        ",,,,,2,,1,",
+        'waves,number,,,,"{""min"":3,""max"":9,""step"":2}",,,',
     ]
 
 

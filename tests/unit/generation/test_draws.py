@@ -127,3 +127,61 @@ def test_unknown_names_wrong_types_and_missing_values_are_told_together():
     )
     assert [pointer for pointer, _ in faults] == ["/variables/title", "/variables/a~1b", "/variables/n"]
     assert "declared are n, title" in faults[1][1]
+
+
+DEFINITIONS_OF_EARLY_RELEASES = (
+    pick_variable("style", "ink", "oil", "chalk", weights=(1, 2.5, 0)),
+    pick_variable("size", 1, 2.0, 3, value_type="numbers"),
+    {"name": "title", "type": "text", "value": "a"},
+    {"name": "count", "type": "number", "value": 4},
+    {"name": "odds", "type": "number", "value": {"values": [1, 3, 5.5], "min": 0, "max": 9, "weights": [1, 1, 2]}},
+    {"name": "word", "type": "text", "value": {"values": ["x", "y"]}},
+)
+
+
+def test_draws_of_the_definitions_of_early_releases_are_frozen():
+    """Of all kinds, also of a number that lists its values, whose `min` and `max` were ignored."""
+    drawn = [draw(variables(*DEFINITIONS_OF_EARLY_RELEASES), {}, f"hash {n}") for n in range(6)]
+    assert [tuple(values.values()) for values in drawn] == [
+        ("oil", 3, "a", 4, 1, "y"),
+        ("oil", 3, "a", 4, 1, "y"),
+        ("oil", 2.0, "a", 4, 3, "y"),
+        ("oil", 2.0, "a", 4, 5.5, "x"),
+        ("ink", 3, "a", 4, 5.5, "x"),
+        ("oil", 1, "a", 4, 1, "x"),
+    ]
+
+
+def test_draws_of_ranges_are_frozen():
+    """Each number as likely as the others, or by its weight."""
+    ranges = (
+        {"name": "waves", "type": "number", "value": {"min": 3, "max": 9, "step": 2}},
+        {"name": "blur", "type": "number", "value": {"min": 0, "max": 1, "step": 0.1}},
+        {"name": "moons", "type": "number", "value": {"min": 0, "max": 2, "weights": [1, 0, 3]}},
+    )
+    drawn = [draw(variables(*ranges), {}, f"hash {n}") for n in range(6)]
+    assert [tuple(values.values()) for values in drawn] == [
+        (5, 0.7, 0),
+        (7, 0.1, 2),
+        (7, 0.7, 2),
+        (3, 0.5, 2),
+        (9, 0.5, 0),
+        (5, 0.5, 0),
+    ]
+
+
+def test_every_number_of_a_range_is_drawn():
+    """About as often as the others."""
+    [spread] = variables({"name": "waves", "type": "number", "value": {"min": 1, "max": 4}})
+    drawn = [draw([spread], {}, str(n))["waves"] for n in range(2000)]
+    assert {number: 430 < drawn.count(number) < 570 for number in set(drawn)} == dict.fromkeys((1, 2, 3, 4), True)
+
+
+def test_a_request_sets_a_number_of_the_range():
+    """Any other one is refused, with the range; 5.0 is 5."""
+    declaration = {"name": "waves", "type": "number", "value": {"min": 3, "max": 9, "step": 2}}
+    assert choose(variables(declaration), {"waves": 5.0}) == {"waves": 5.0}
+    for value in (4, 11, True, "5", 5.5):
+        assert refusal([declaration], {"waves": value}) == [
+            ("/variables/waves", "'waves' takes a number from 3 to 9 in steps of 2")
+        ]

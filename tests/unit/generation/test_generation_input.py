@@ -136,7 +136,7 @@ def test_weights_and_display_names_are_optional():
     generation_input = read(
         data(step(1), variables=[{"name": "a", "type": "pick", "value": {"values": ["x", "y", "z"]}}])
     )
-    assert generation_input.variables[0].shares == (1, 1, 1)
+    assert list(generation_input.variables[0].sums) == [1, 2, 3]
 
 
 def test_texts_and_numbers_have_one_value_or_none():

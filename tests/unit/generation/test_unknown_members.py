@@ -37,5 +37,14 @@ def test_misspelt_members_of_a_variable_and_of_its_value_are_told():
     }
 
 
+def test_a_number_has_the_members_of_a_range_or_those_of_a_list():
+    limits = {"min": 1, "max": 3, "stpe": 2, "weights": [1, 1, 1]}
+    assert warnings({}, {"type": "number", "value": limits}) == {
+        "/data/variables/0/value/stpe": "a variable's value has no 'stpe': it is ignored; did you mean step?"
+    }
+    listed = {"values": [1, 3], "min": 1}
+    assert list(warnings({}, {"type": "number", "value": listed})) == ["/data/variables/0/value/min"]
+
+
 def test_of_a_workflow_that_there_is_none_of_nothing_is_known():
     assert warnings({"witdh": 96}, workflow="other") == {}

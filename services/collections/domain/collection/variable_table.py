@@ -1,9 +1,10 @@
 """Variables as a CSV table, for spreadsheets. Reading a table that was written returns the same variables exactly.
 
-A variable has one row; a pick has one row for each value, with its name in the first. Columns: `name`, `type`,
-`value_type`, `lock_value`, `test_value`; `value`, and for a pick `display_name` and `weight`; `more`, a JSON object
-with the members that have no column (`variable`: those of the variable, `value`: those of its value). An empty cell
-stands for a missing member.
+A variable has one row; a pick, and a number with a list of weighted values, has one row for each value, with its name
+in the first. Columns: `name`, `type`, `value_type`, `lock_value`, `test_value`; `value`, and in these rows
+`display_name` and `weight`; `more`, a JSON object with the members that have no column (`variable`: those of the
+variable, `value`: those of its value). A number's range is a JSON object in `value`. An empty cell stands for a missing
+member.
 
 A cell that is a JSON number, string, list, object, true, false or null has this value; any other cell is a text. So a
 text that looks like JSON is written as a JSON string, and so is one that a spreadsheet would run as a formula.
@@ -22,6 +23,7 @@ COLUMNS = ("name", "type", "value_type", "lock_value", "test_value", "value", "d
 MAX_FAULTS = 100
 _VARIABLE_COLUMNS = ("name", "type", "value_type", "lock_value", "test_value")
 _PICK_COLUMNS = {"value": "values", "display_name": "display_names", "weight": "weights"}
+_LISTED_TYPES = ("pick", "number")
 _LITERALS = {"true": True, "false": False, "null": None}
 _FORMULA = "=+-@"
 csv.field_size_limit(2**31 - 1)
@@ -102,9 +104,14 @@ def _rows(variable: Variable) -> Iterator[Cells]:
 
 
 def _is_listed(variable: Variable) -> bool:
-    """Whether a variable is a pick with a row for each value: its lists have equal lengths, its values are scalars."""
+    """Whether a variable has a row for each value: its lists have equal lengths, its values are scalars.
+
+    A number's values have rows only with weights, without which the first would look like a number that is not drawn.
+    """
     value = variable.get("value")
-    if variable.get("type") != "pick" or not isinstance(value, dict):
+    if variable.get("type") not in _LISTED_TYPES or not isinstance(value, dict):
+        return False
+    if variable["type"] == "number" and not isinstance(value.get("weights"), list):
         return False
     lists = [value[name] for name in _PICK_COLUMNS.values() if isinstance(value.get(name), list)]
     values = value.get("values")
@@ -142,7 +149,8 @@ def _check_more(more: Any, line: int) -> None:
 def _variable(cells: Cells) -> Variable:
     more = cells.get("more", {})
     variable = {name: cells[name] for name in _VARIABLE_COLUMNS if name in cells}
-    if cells.get("type") == "pick" and not isinstance(cells.get("value"), dict):
+    is_listed = cells.get("type") == "pick" or (cells.get("type") == "number" and "weight" in cells)
+    if is_listed and not isinstance(cells.get("value"), dict):
         lists = {name: [cells[column]] for column, name in _PICK_COLUMNS.items() if column in cells}
         variable["value"] = {**lists, **more.get("value", {})}
     elif "value" in cells:
@@ -152,8 +160,9 @@ def _variable(cells: Cells) -> Variable:
 
 def _add_value(variable: Variable, cells: Cells, line: int) -> Iterator[Detail]:
     value = variable.get("value")
-    if variable.get("type") != "pick" or not isinstance(value, dict):
-        yield Detail(f"/{line}/name", "a row without a name must follow a pick variable, to which it adds a value")
+    if variable.get("type") not in _LISTED_TYPES or not isinstance(value, dict):
+        message = "a row without a name must follow a pick or a number with weights, to which it adds a value"
+        yield Detail(f"/{line}/name", message)
         return
     for column, cell in cells.items():
         if column in _PICK_COLUMNS:
@@ -166,12 +175,12 @@ def _add_value(variable: Variable, cells: Cells, line: int) -> Iterator[Detail]:
 
 def _length_faults(variable: Variable, line: int) -> Iterator[Detail]:
     value = variable.get("value")
-    if variable.get("type") != "pick" or not isinstance(value, dict):
+    if variable.get("type") not in _LISTED_TYPES or not isinstance(value, dict):
         return
     lists = {column: value[name] for column, name in _PICK_COLUMNS.items() if isinstance(value.get(name), list)}
     for column, items in lists.items():
         if len(items) != len(lists.get("value", items)):
-            yield Detail(f"/{line}/{column}", f"every value of a pick has a {column}, or none has")
+            yield Detail(f"/{line}/{column}", f"every value of a {variable['type']} has a {column}, or none has")
 
 
 def _cell(value: Any) -> str:

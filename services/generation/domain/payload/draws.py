@@ -8,6 +8,7 @@ kind of draw, a zero byte, and the name of what is drawn, as UTF-8:
 **A variable** is drawn with kind = `variable` and its own name. Its weights are first made integers in the same
 proportion (`variables.shares_of`); with T their sum, the point is floor(number * T / 2^256), and the value drawn is the
 first one whose running sum of weights exceeds the point. All arithmetic is on integers, so no rounding can differ.
+The values of a range of numbers are those from `min` in steps up to `max`; values without weights weigh 1 each.
 The draw depends on the hash and the variable's own name only, so adding, removing or reordering other variables
 changes nothing.
 
@@ -21,6 +22,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from shared.contracts.generation_input import MAX_DETAILS, MAX_NAMES, known_names
+from shared.contracts.number_ranges import NumberRange
 from shared.contracts.pointers import escape_token
 from shared.contracts.problem import Detail, invalid, quote
 from shared.contracts.variables import Variable
@@ -110,6 +112,8 @@ def _fault(by_name: Mapping[str, Variable], name: str, value: Any) -> str | None
         listed = ", ".join(map(quote, variable.values[:MAX_NAMES]))
         more = ", …" if len(variable.values) > MAX_NAMES else ""
         return f"{name!r} takes one of {listed}{more}"
+    if isinstance(variable.values, NumberRange) and (not variable.accepts(value) or value not in variable.values):
+        return f"{name!r} takes {variable.values}"
     if not variable.accepts(value):
         return f"{name!r} takes a value of type {variable.value_type}"
     return None

@@ -147,6 +147,8 @@ def _possible_values(generation_input: GenerationInput, chosen: Mapping[str, Any
         {
             variable.name: [chosen[variable.name]]
             if variable.name in chosen
+            else [*variable.values]
+            if variable.shares is None
             else [value for value, share in zip(variable.values, variable.shares, strict=True) if share]
             for variable in generation_input.variables
         }

@@ -17,6 +17,8 @@ from shared.contracts.problem import Detail, quote
 OF_VARIABLE = ("name", "type", "value_type", "lock_value", "test_value", "value", "description")
 OF_VALUE = ("values", "weights", "display_names")
 """Of a variable's value, if that is an object."""
+OF_RANGE = ("min", "max", "step", "weights")
+"""Of the value of a number without a list of values."""
 MAX_COMPARED = 100
 """Characters of a name that are compared with the known ones."""
 
@@ -27,7 +29,9 @@ def unknown_members(generation_input: GenerationInput, definitions: Definitions)
         pointer = f"/data/variables/{number}"
         yield from _unknown(variable, OF_VARIABLE, pointer, "a variable")
         if isinstance(variable.get("value"), dict):
-            yield from _unknown(variable["value"], OF_VALUE, f"{pointer}/value", "a variable's value")
+            is_range = variable["type"] == "number" and "values" not in variable["value"]
+            names = OF_RANGE if is_range else OF_VALUE
+            yield from _unknown(variable["value"], names, f"{pointer}/value", "a variable's value")
     for step in generation_input.steps:
         definition = definitions.get(step.workflow)
         if definition is not None:

@@ -9,8 +9,8 @@ import msgspec
 
 from services.generation.domain.payload.draws import MAX_SEED
 from services.generation.domain.payload.substitution import text_length
+from shared.contracts.number_ranges import is_number
 from shared.contracts.problem import quote
-from shared.contracts.variables import is_number
 
 
 class Constraints(msgspec.Struct, frozen=True, rename={"max_length": "maxLength"}):
