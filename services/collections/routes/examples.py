@@ -35,7 +35,7 @@ VARIABLE = {
     "test_value": "noir",
     "value": {"display_names": ["Noir", "Pop art"], "values": ["noir", "pop art"], "weights": [3, 1]},
 }
-VARIABLES = [
+VARIABLES: list[dict[str, Any]] = [
     VARIABLE,
     {"name": "place", "type": "text", "value": "the sea"},
     {"name": "stars", "type": "number", "value": 4},
