@@ -1,4 +1,4 @@
-"""The reference of variables: each example is accepted and drawn, and every kind has one."""
+"""The reference of variables: each example is accepted and draws, and every kind has one."""
 
 import json
 import re
@@ -19,8 +19,8 @@ EXAMPLES: list[Any] = [
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example["name"])
 def test_an_example_is_accepted_and_drawn(example: Any) -> None:
     variables = read({"version": "v2", "steps": [], "variables": [example]}).variables
-    drawn = [draw(variables, {}, str(number))[example["name"]] for number in range(50)]
-    assert set(drawn) <= set(variables[0].values)
+    draws = [draw(variables, {}, str(number))[example["name"]] for number in range(50)]
+    assert set(draws) <= set(variables[0].values)
 
 
 def test_every_kind_has_an_example() -> None:

@@ -141,8 +141,8 @@ DEFINITIONS_OF_EARLY_RELEASES = (
 
 def test_draws_of_the_definitions_of_early_releases_are_frozen():
     """Of all kinds, also of a number that lists its values, whose `min` and `max` were ignored."""
-    drawn = [draw(variables(*DEFINITIONS_OF_EARLY_RELEASES), {}, f"hash {n}") for n in range(6)]
-    assert [tuple(values.values()) for values in drawn] == [
+    draws = [draw(variables(*DEFINITIONS_OF_EARLY_RELEASES), {}, f"hash {n}") for n in range(6)]
+    assert [tuple(values.values()) for values in draws] == [
         ("oil", 3, "a", 4, 1, "y"),
         ("oil", 3, "a", 4, 1, "y"),
         ("oil", 2.0, "a", 4, 3, "y"),
@@ -159,8 +159,8 @@ def test_draws_of_ranges_are_frozen():
         {"name": "blur", "type": "number", "value": {"min": 0, "max": 1, "step": 0.1}},
         {"name": "moons", "type": "number", "value": {"min": 0, "max": 2, "weights": [1, 0, 3]}},
     )
-    drawn = [draw(variables(*ranges), {}, f"hash {n}") for n in range(6)]
-    assert [tuple(values.values()) for values in drawn] == [
+    draws = [draw(variables(*ranges), {}, f"hash {n}") for n in range(6)]
+    assert [tuple(values.values()) for values in draws] == [
         (5, 0.7, 0),
         (7, 0.1, 2),
         (7, 0.7, 2),
@@ -173,8 +173,8 @@ def test_draws_of_ranges_are_frozen():
 def test_every_number_of_a_range_is_drawn():
     """About as often as the others."""
     [spread] = variables({"name": "waves", "type": "number", "value": {"min": 1, "max": 4}})
-    drawn = [draw([spread], {}, str(n))["waves"] for n in range(2000)]
-    assert {number: 430 < drawn.count(number) < 570 for number in set(drawn)} == dict.fromkeys((1, 2, 3, 4), True)
+    draws = [draw([spread], {}, str(n))["waves"] for n in range(2000)]
+    assert {number: 430 < draws.count(number) < 570 for number in set(draws)} == dict.fromkeys((1, 2, 3, 4), True)
 
 
 def test_a_request_sets_a_number_of_the_range():
