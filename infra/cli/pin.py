@@ -88,9 +88,9 @@ def _settings(service: str | None) -> tuple[str, str]:
     """The service's address and token."""
     secret = os.environ.get("PINNING_TOKEN", "")
     if not service:
-        fail("name the pinning service: --to URL, or PINNING_SERVICE in the environment", code=2)
+        fail("name the pinning service: --to URL, or PINNING_SERVICE in the environment")
     if not secret:
-        fail("set PINNING_TOKEN in the environment to the token of the pinning service", code=2)
+        fail("set PINNING_TOKEN in the environment to the token of the pinning service")
     try:
         parts = urlsplit(service)
         host = parts.hostname or ""

@@ -1,7 +1,9 @@
 """Packages that take long: continued by another replica, cancelled, fair among users, bounded; never parked."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -104,25 +106,28 @@ def packages(api: Api) -> list[str]:
 async def test_another_replica_continues_a_package_and_sends_only_what_is_missing(
     databases: Callable[..., str], nats_url: str, bucket: Bucket, tmp_path: Path, asking: Publisher, gate: Gate
 ):
-    database = databases()
-    async with storage_service(database, nats_url, bucket, tmp_path, service_instance="first") as first:
+    """Both run when the first one, which builds, ends in the midst of it."""
+    start = partial(storage_service, databases(), nats_url, bucket, tmp_path)
+    async with contextlib.AsyncExitStack() as of_first:
+        first = await of_first.enter_async_context(start(service_instance="first"))
         inputs = await large(first)
         attempt = request(inputs)
         await ask(asking, attempt, inputs)
         await gate.until_stuck()
-        assert packages(first) == [], "an unfinished file is not visible"
-    gate.is_open.set()
-    async with storage_service(database, nats_url, bucket, tmp_path, service_instance="second") as second:
-        stored = await outcome(second, attempt)
-        assert isinstance(stored, PackageStored), stored
-        assert [upload.reused for upload in gate.uploads] == [PARTS]
-        asset = (await second.get(f"/assets/{stored.asset_id}")).data
-        assert (asset["size"], asset["sha256"]) == (stored.size, stored.sha256)
-        again = request(inputs)
-        await ask(asking, again, inputs)
-        same = await outcome(second, again)
-        assert isinstance(same, PackageStored)
-        assert (same.root, same.sha256) == (stored.root, stored.sha256), "as one that was built at once"
+        async with start(service_instance="second") as second:
+            assert packages(first) == [], "an unfinished file is not visible"
+            await of_first.aclose()
+            gate.is_open.set()
+            stored = await outcome(second, attempt)
+            assert isinstance(stored, PackageStored), stored
+            assert [upload.reused for upload in gate.uploads] == [PARTS]
+            asset = (await second.get(f"/assets/{stored.asset_id}")).data
+            assert (asset["size"], asset["sha256"]) == (stored.size, stored.sha256)
+            again = request(inputs)
+            await ask(asking, again, inputs)
+            same = await outcome(second, again)
+            assert isinstance(same, PackageStored)
+            assert (same.root, same.sha256) == (stored.root, stored.sha256), "as one that was built at once"
 
 
 async def test_a_cancelled_package_leaves_nothing(storage: Api, asking: Publisher, gate: Gate):
