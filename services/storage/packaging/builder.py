@@ -166,7 +166,13 @@ class PackageBuilder:
             return PackageFailed(request.package_id, request.attempt, problem.detail, problem.code)
 
     async def _note(self, request: PackageRequested, context: Context, progress: Count) -> None:
-        await self._handlers.note(request, progress, context)
+        """Records how far the build is, unless PostgreSQL is out: the build goes on without it."""
+        try:
+            await self._handlers.note(request, progress, context)
+        except Exception as error:
+            if not is_transient(error):
+                raise
+            log.warning("the progress of a package is not recorded", error=repr(error))
 
     async def _postpone(self, build: Build, error: Exception, lease: Lease) -> None:
         """Lets the build wait after an error; ends it after MAX_FAILURES, other than outages."""
