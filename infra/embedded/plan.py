@@ -208,6 +208,7 @@ def _storage_settings(file: SetFile, _number: int) -> dict[str, str]:
         "S3_SECRET_KEY": file.s3.secret_key,
         "S3_BUCKET": file.s3.bucket,
         "GRANTS_JWKS_URL": _jwks(file, "generation"),
+        "FETCH_PRIVATE_HOSTS": os.environ.get("FETCH_PRIVATE_HOSTS", ""),
     }
 
 

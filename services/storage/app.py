@@ -5,6 +5,7 @@ from pathlib import Path
 
 from services.storage.consumers import consumers
 from services.storage.deciders import ASSET, PACKAGE
+from services.storage.fetching import Fetcher
 from services.storage.gateway.gateway import Gateway
 from services.storage.handlers.asset import CommandHandlers
 from services.storage.handlers.package import PackageHandlers
@@ -30,6 +31,7 @@ from shared.contracts import grants
 from shared.contracts.problem import Problem
 from shared.contracts.storage import EVENTS, UPCASTERS
 from shared.http import Issuer
+from shared.public_addresses import PublicAddresses
 from shared.runtime import Parts, Runtime, ServiceDefinition
 
 SERVICE = ServiceDefinition(
@@ -74,6 +76,12 @@ async def build(runtime: Runtime) -> Parts:
         objects,
         settings.packages_at_once,
     )
+    fetcher = Fetcher(
+        PublicAddresses(settings.fetch_private_hosts.split(",")),
+        max_bytes=settings.fetch_max_bytes,
+        seconds=settings.fetch_seconds,
+        at_once=settings.uploads_at_once,
+    )
     queries = Queries(runtime.store, runtime.projector)
 
     async def keep_bucket() -> None:
@@ -94,6 +102,7 @@ async def build(runtime: Runtime) -> Parts:
             "gateway": Gateway(objects, package_blocks),
             "objects": objects,
             "links": links,
+            "fetcher": fetcher,
         },
         providers={"token_files": provide_token_files},
         consumers=consumers(handlers, package_handlers, queries, PublishedCollections(runtime.store)),

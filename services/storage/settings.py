@@ -1,5 +1,9 @@
 """Settings of the storage service, read from its environment."""
 
+from typing import Annotated
+
+import msgspec
+
 from shared.contracts import grants
 from shared.runtime import ServiceSettings
 
@@ -25,6 +29,12 @@ class StorageSettings(ServiceSettings, frozen=True, kw_only=True):
     """Concurrent uploads per process, each with two parts of 8 MiB in memory at most."""
     upload_idle_seconds: float = 60.0
     """Seconds to wait for the next bytes of an upload."""
+    fetch_max_bytes: Annotated[int, msgspec.Meta(ge=1)] = 64 * 1024**2
+    """Bytes of the largest image that is fetched from the web for a user."""
+    fetch_seconds: Annotated[float, msgspec.Meta(gt=0, le=14)] = 10.0
+    """Seconds within which it must be fetched; the edge waits 15 for an answer."""
+    fetch_private_hosts: str = ""
+    """Hosts, addresses and networks (CIDR), comma-separated: images are fetched from there though it is not public."""
     package_max_bytes: int = 64 * 1024**3
     """Bytes of the largest publish package; S3 stores take 10,000 parts of 8 MiB, which is 78 GiB."""
     packages_at_once: int = 4

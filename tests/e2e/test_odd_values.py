@@ -27,6 +27,7 @@ OTHER_EXAMPLES: dict[str, Any] = {
     "pauseWorkflow": {"reason": "odd"},
     "testWorkflow": {"values": {"prompt": "odd"}},
     "describeModel": MODEL,
+    "fetchAsset": {"url": "http://127.0.0.1/odd.png"},
     "changeModel": MODEL,
     "readModels": {"names": ["vae/odd.safetensors"]},
     "generate": {"variables": {"mood": "calm"}, "generations": 1, "hashes": ["a"], "dry_run": True},

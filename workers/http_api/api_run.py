@@ -19,8 +19,8 @@ import msgspec
 from yarl import URL
 
 from shared.contracts.work import MAX_CHECKPOINT
+from shared.public_addresses import NotAllowed, PublicAddresses
 from workers.http_api.expressions import holds, jq_value, jq_values
-from workers.http_api.public_addresses import NotAllowed, PublicAddresses
 from workers.http_api.redaction import Redaction
 from workers.kit.faults import StepFault, permanent, transient
 

@@ -8,7 +8,7 @@ from urllib.parse import unquote
 import aiohttp
 from yarl import URL
 
-from workers.http_api.public_addresses import NotAllowed, PublicAddresses
+from shared.public_addresses import NotAllowed, PublicAddresses
 from workers.kit.faults import StepFault, permanent, transient
 
 CHUNK = 256 * 1024

@@ -11,10 +11,10 @@ from typing import Any
 import aiohttp
 import structlog
 
+from shared.public_addresses import PublicAddresses, PublicResolver
 from workers.http_api.api_run import ApiRun, Secrets
 from workers.http_api.downloads import Downloads
 from workers.http_api.outputs import Outputs
-from workers.http_api.public_addresses import PublicAddresses, PublicResolver
 from workers.http_api.redaction import Redaction
 from workers.http_api.secrets import SecretValues
 from workers.http_api.settings import HttpApiSettings

@@ -39,7 +39,8 @@ async def create_from_template(
     """A draft of yours in custody for a social account, from a remixable collection with some of its values replaced.
 
     It has the template's title, description and instructions. `overrides` replaces publishing fields by their names,
-    and values of the instructions by their paths, such as `data.steps[0].nodePayload.prompt`.
+    and values of the instructions by their paths, such as `data.steps[0].nodePayload.prompt`. An image from the web is
+    stored first, with `POST /assets/fetch`: then its `url` is the value, which every worker can read.
     """
     filling = TemplateFilling(
         changes=_field_changes(data.overrides),

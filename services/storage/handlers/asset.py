@@ -122,6 +122,11 @@ class CommandHandlers:
             upload = upload or self._objects.upload(declared.path, declared.mime_type)
             return await self._write(declared, body, context, upload)
 
+    async def stored_file(self, path: str) -> StoredFile | None:
+        """The file that is recorded at a path, if any."""
+        loaded = await self._store.load(ASSET, asset_stream(path))
+        return None if loaded.state is None else StoredFile(loaded.state, loaded.position, created=False)
+
     async def describe(self, path: str, command: DescribeAsset, context: Context) -> Handled[Asset | None]:
         return await self._store.handle(ASSET, asset_stream(path), lambda asset: decide(command, asset), context)
 

@@ -11,9 +11,9 @@ import pytest_asyncio
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
+from shared.public_addresses import PublicAddresses, PublicResolver
 from workers.http_api import api_run
 from workers.http_api.api_run import ApiRun, retry_after
-from workers.http_api.public_addresses import PublicAddresses, PublicResolver
 from workers.http_api.redaction import Redaction
 from workers.kit.faults import StepFault
 

@@ -83,6 +83,7 @@ EXEMPT: dict[str, str] = {
     "deprecateWorkflow": ONE_NAME,
     "pauseWorkflow": ONE_NAME,
     "unpauseWorkflow": NOTHING,
+    "fetchAsset": "a URL, which is bounded, and a file that is streamed",
     "describeModel": "five values, each bounded",
     "changeModel": "five values, each bounded",
     "listModels": "models are an operator's, and few",

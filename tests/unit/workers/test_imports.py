@@ -1,4 +1,4 @@
-"""A worker knows the worker protocol and the kit: what it imports of this project shows that, module by module."""
+"""A worker knows the worker protocol, the kit, and which addresses are public, as its imports of this project show."""
 
 import ast
 from collections.abc import Iterator
@@ -23,6 +23,6 @@ def imported(module: Path) -> Iterator[str]:
 @pytest.mark.parametrize("module", MODULES, ids=lambda path: str(path.relative_to(WORKERS)))
 def test_a_worker_imports_contracts_the_kit_and_itself(module: Path) -> None:
     own = f"workers.{module.relative_to(WORKERS).parts[0]}"
-    allowed = ("shared.contracts", "workers.kit", own)
+    allowed = ("shared.contracts", "shared.public_addresses", "workers.kit", own)
     others = [name for name in imported(module) if name.split(".")[0] in OURS]
     assert not [name for name in others if not any(name == part or name.startswith(f"{part}.") for part in allowed)]

@@ -5,7 +5,7 @@ from ipaddress import ip_address
 import pytest
 from yarl import URL
 
-from workers.http_api.public_addresses import NotAllowed, PublicAddresses, PublicResolver
+from shared.public_addresses import NotAllowed, PublicAddresses, PublicResolver
 
 PRIVATE = [
     "127.0.0.1",

@@ -1,4 +1,4 @@
-"""Addresses that a worker may fetch on a user's behalf: public ones, and those of an allow-list.
+"""Addresses that may be fetched on a user's behalf: public ones, and those of an allow-list.
 
 A name is resolved once, its addresses are checked, and the connection goes to exactly those: what the name resolves to
 a moment later does not matter (DNS rebinding). Each redirect is checked in the same way.
