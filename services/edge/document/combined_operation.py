@@ -45,7 +45,7 @@ def combined_operation(document: Mapping[str, Any]) -> dict[str, dict[str, Any]]
     }
     content = _json({"type": "object", "properties": properties, "additionalProperties": False})
     if (example := _body(creation).get("example")) is not None:
-        content["application/json"]["example"] = {**example, "generations": 1}
+        content["application/json"]["example"] = {**example, "variables": {}, "generations": 1}
     accepted = {"description": "The collection was created, and its job accepted", "content": _json(ACCEPTED)}
     operation = {
         "tags": creation.get("tags", []),

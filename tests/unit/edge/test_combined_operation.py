@@ -37,7 +37,7 @@ def test_it_takes_the_members_of_both_and_answers_as_both() -> None:
     post_operation = combined_operation(document())[PATH]["post"]
     media = post_operation["requestBody"]["content"]["application/json"]
     assert set(media["schema"]["properties"]) == {"title", "hashes"}
-    assert media["example"] == {"title": "Foxes", "generations": 1}
+    assert media["example"] == {"title": "Foxes", "variables": {}, "generations": 1}
     assert list(post_operation["responses"]) == ["202", "400", "402"]
     assert post_operation["security"] == [{"bearer": []}]
 

@@ -95,7 +95,10 @@ def chosen_faults(
         if (fault := _fault(by_name, name, value)) is not None
     ]
     faults.extend(
-        Detail(f"{pointer}/{escape_token(variable.name)}", f"{variable.name!r} has no value in the collection: set one")
+        Detail(
+            f"{pointer}/{escape_token(variable.name)}",
+            f"{variable.name!r} is required: it has no value in the collection",
+        )
         for variable in variables
         if not variable.values and variable.name not in request
     )
