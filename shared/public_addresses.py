@@ -80,6 +80,7 @@ def embedded(address: IPv4Address | IPv6Address) -> list[IPv4Address]:
 
 
 def is_public(address: IPv4Address | IPv6Address) -> bool:
+    """Whether anybody in the internet may have this address, which is not that of a group."""
     if isinstance(address, IPv6Address) and embedded(address):
         return True  # it is as public as the addresses that it stands for
     return address.is_global and not address.is_multicast
@@ -94,6 +95,7 @@ class PublicResolver(AbstractResolver):
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
     ) -> list[ResolveResult]:
+        """All addresses of the name. Raises NotAllowed if one of them may not be fetched, OSError if there is none."""
         loop = asyncio.get_running_loop()
         infos = await loop.getaddrinfo(host, port, family=family, type=socket.SOCK_STREAM)
         for *_, sockaddr in infos:
