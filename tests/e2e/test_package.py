@@ -1,5 +1,6 @@
 """A publish package through the edge: requested, downloaded and verified offline; a changed byte is detected."""
 
+import os
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from infra.demo.client import ApiError, Client
 from infra.demo.journey import instructions
 from tests.support.jobs import answered, until_ended
 from tests.support.patience import eventually
+from tests.support.pinning_service import TOKEN, PinningServer
 from tests.support.running_set import EMPROPS, RunningSet
 
 
@@ -32,6 +34,12 @@ async def request_package(client: Client, collection_id: str, job_id: str) -> di
 
 def verified(file: Path, *options: str) -> tuple[int, dict[str, Any]]:
     done = subprocess.run([*EMPROPS, "verify-package", str(file), "--json", *options], capture_output=True, check=False)
+    return done.returncode, msgspec.json.decode(done.stdout)
+
+
+def pinned(service: PinningServer, *options: str) -> tuple[int, dict[str, Any]]:
+    environment = {**os.environ, "PINNING_SERVICE": service.url, "PINNING_TOKEN": TOKEN}
+    done = subprocess.run([*EMPROPS, "pin", "--json", *options], capture_output=True, check=False, env=environment)
     return done.returncode, msgspec.json.decode(done.stdout)
 
 
@@ -102,6 +110,12 @@ async def test_a_published_collections_package_is_compared_with_what_is_public(
     code, report = verified(draft_car, "--collection", f"{running.url}{at}")
     assert (code, "does not list the package" in report["difference"]["message"]) == (1, True), report
     assert verified(draft_car, "--root", package["root"])[0] == 1
+    with PinningServer("pinning", "pinned") as service:
+        code, report = pinned(service, "--collection", f"{running.url}{at}", "--data", str(running.data))
+    assert (code, report["status"], report["recorded"]) == (0, "pinned", True), report
+    async with running.client(user) as client:
+        [listed] = (await client.get(f"{at}/public"))["packages"]
+    assert [(pin["service"], pin["status"]) for pin in listed["pins"]] == [(service.url, "pinned")]
 
 
 async def test_a_package_is_its_owners_alone(running: RunningSet) -> None:

@@ -44,11 +44,10 @@ class KeptUpload(S3Upload):
         assert self._upload_id is not None, "it has begun"
         await self._keep(self._upload_id)
 
-    async def _send_part(self, number: int, content: bytes) -> Part:
+    async def _transfer(self, number: int, content: bytes) -> Part:
         stored = self._stored_parts.get(number)
         if stored is None or stored.size != len(content) or stored.etag != await asyncio.to_thread(_md5, content):
-            return await super()._send_part(number, content)
-        self._store.parts.release()
+            return await super()._transfer(number, content)
         self.reused += 1
         return Part(number, stored.etag)
 

@@ -178,11 +178,14 @@ class S3Upload:
         self._upload_id = await self._store.run(self._multipart.begin, self._media_type)
 
     async def _send_part(self, number: int, content: bytes) -> Part:
-        assert self._upload_id is not None, "the id comes before the first part"
         try:
-            return await self._store.run(self._multipart.send, self._upload_id, number, content)
+            return await self._transfer(number, content)
         finally:
             self._store.parts.release()
+
+    async def _transfer(self, number: int, content: bytes) -> Part:
+        assert self._upload_id is not None, "the id comes before the first part"
+        return await self._store.run(self._multipart.send, self._upload_id, number, content)
 
 
 @contextlib.contextmanager

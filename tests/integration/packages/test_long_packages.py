@@ -40,7 +40,7 @@ class Gate:
         self.is_open = asyncio.Event()
         self.sent = 0
         self.uploads: list[KeptUpload] = []
-        send, resume = KeptUpload._send_part, KeptUpload.resume
+        send, resume = KeptUpload._transfer, KeptUpload.resume
 
         async def gated(upload: KeptUpload, number: int, data: bytes) -> Any:
             if number > PARTS:
@@ -53,7 +53,7 @@ class Gate:
             self.uploads.append(upload)
             await resume(upload, upload_id)
 
-        monkeypatch.setattr(KeptUpload, "_send_part", gated)
+        monkeypatch.setattr(KeptUpload, "_transfer", gated)
         monkeypatch.setattr(KeptUpload, "resume", noted)
 
     async def until_stuck(self) -> None:
