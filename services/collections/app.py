@@ -32,6 +32,7 @@ from services.collections.routes.answers import provide_change
 from services.collections.scheduler import Scheduler
 from services.collections.settings import CollectionsSettings
 from services.collections.tables.package_progress import PackageProgress
+from services.collections.tables.scaled_images import ScaledImages
 from services.collections.tables.workflows import KnownWorkflows
 from shared.contracts.collections import EVENTS, UPCASTERS
 from shared.runtime import Parts, Runtime, ServiceDefinition
@@ -53,7 +54,8 @@ async def build(runtime: Runtime) -> Parts:
     handlers = CommandHandlers(store, ComponentIds(store), runtime.clock)
     queries = Queries(store)
     asset_queries = ComponentAssetQueries(store, queries)
-    token_queries = TokenQueries(store)
+    scaled_images = ScaledImages(store)
+    token_queries = TokenQueries(store, scaled_images)
     metadata_queries = MetadataQueries(store, token_queries, public_url)
     series_queries = SeriesQueries(store, token_queries, runtime.history)
     workflows = KnownWorkflows(store)
@@ -63,7 +65,7 @@ async def build(runtime: Runtime) -> Parts:
     package_progress = PackageProgress(store)
     return Parts(
         route_handlers=ROUTES,
-        consumers=consumers(ArtworkHandlers(store), package_handlers, package_progress, workflows),
+        consumers=consumers(ArtworkHandlers(store), package_handlers, package_progress, workflows, scaled_images),
         background=[Scheduler(store, runtime.clock).run],
         dependencies={
             "handlers": handlers,

@@ -1,6 +1,6 @@
 """Turns events of other services into commands: on component assets, series, artworks and packages.
 
-And notes the workflows of generation, and the progress of packages, in tables.
+And notes the workflows of generation, the progress of packages, and the smaller copies of images, in tables.
 """
 
 from services.collections.domain import component_asset, series
@@ -8,10 +8,12 @@ from services.collections.domain.artwork.commands import CompleteArtwork
 from services.collections.handlers.artwork import ArtworkHandlers
 from services.collections.handlers.package import PackageHandlers
 from services.collections.tables.package_progress import PackageProgress
+from services.collections.tables.scaled_images import ScaledImages
 from services.collections.tables.workflows import KnownWorkflows
 from shared.contracts.consumers import (
     COLLECTIONS_ARTWORKS,
     COLLECTIONS_ASSETS,
+    COLLECTIONS_IMAGES,
     COLLECTIONS_PACKAGES,
     COLLECTIONS_WORKFLOWS,
 )
@@ -32,6 +34,7 @@ from shared.contracts.generation import (
 from shared.contracts.storage import (
     AssetDescribed,
     AssetStored,
+    ImageScaled,
     PackageFailed,
     PackageProgressed,
     PackageStopped,
@@ -46,6 +49,7 @@ def consumers(
     package_handlers: PackageHandlers,
     package_progress: PackageProgress,
     workflows: KnownWorkflows,
+    scaled_images: ScaledImages,
 ) -> list[Consumer]:
     async def on_asset(recorded: RecordedEvent) -> None:
         context = recorded.context.caused(recorded.event_id, COLLECTIONS_ASSETS.name)
@@ -66,6 +70,10 @@ def consumers(
         assert isinstance(recorded.event, WorkflowRegistered), recorded.type
         await workflows.note(recorded.event)
 
+    async def on_image(recorded: RecordedEvent) -> None:
+        assert isinstance(recorded.event, ImageScaled), recorded.type
+        await scaled_images.note(recorded.event)
+
     async def on_package(recorded: ReceivedEvent) -> None:
         if isinstance(recorded.event, PackageProgressed):
             await package_progress.note(recorded.event, recorded.epoch, recorded.version)
@@ -79,6 +87,7 @@ def consumers(
         Consumer.of(COLLECTIONS_ARTWORKS, on_artwork),
         Consumer.of(COLLECTIONS_WORKFLOWS, on_workflow),
         Consumer.of(COLLECTIONS_PACKAGES, on_package),
+        Consumer.of(COLLECTIONS_IMAGES, on_image),
     ]
 
 

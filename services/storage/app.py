@@ -16,11 +16,13 @@ from services.storage.packaging.package_file import PIECE_SECONDS, PackageFiles
 from services.storage.processes.list_packages import PackageLister
 from services.storage.projections.assets import ASSETS
 from services.storage.projections.generation_files import GENERATION_FILES
+from services.storage.projections.renditions import RENDITIONS
 from services.storage.providers.s3 import S3Store
 from services.storage.queries.asset import Queries
 from services.storage.queries.public_token import PublicTokenQueries
 from services.storage.routes import ROUTES
 from services.storage.routes.tokens import provide_token_files
+from services.storage.scaling.scaler import Scaler
 from services.storage.settings import StorageSettings
 from services.storage.tables.package_blocks import PackageBlocks
 from services.storage.tables.package_builds import PackageBuilds
@@ -39,7 +41,7 @@ SERVICE = ServiceDefinition(
     events=EVENTS,
     upcasters=UPCASTERS,
     deciders=(ASSET, PACKAGE),
-    projections=(ASSETS, GENERATION_FILES),
+    projections=(ASSETS, GENERATION_FILES, RENDITIONS),
     migrations=Path(__file__).parent / "migrations",
 )
 
@@ -83,6 +85,7 @@ async def build(runtime: Runtime) -> Parts:
         at_once=settings.uploads_at_once,
     )
     queries = Queries(runtime.store, runtime.projector)
+    scaler = Scaler(runtime.store, handlers, objects)
 
     async def keep_bucket() -> None:
         """Creates the bucket as soon as the store is reachable; until then the service is not ready."""
@@ -105,8 +108,8 @@ async def build(runtime: Runtime) -> Parts:
             "fetcher": fetcher,
         },
         providers={"token_files": provide_token_files},
-        consumers=consumers(handlers, package_handlers, queries, PublishedCollections(runtime.store)),
+        consumers=consumers(handlers, package_handlers, queries, PublishedCollections(runtime.store), scaler),
         processes=[PackageLister(queries, objects, package_blocks).process()],
-        background=[keep_bucket, builder.run],
+        background=[keep_bucket, builder.run, scaler.run],
         issuers=[Issuer(settings.grants_issuer, settings.grants_jwks_url, grants.ROLES)],
     )

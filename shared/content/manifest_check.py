@@ -1,16 +1,25 @@
 """Compares a package's manifest with the package's files. Raises Difference for the first thing that is not true."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
 from shared.content.difference import Difference, VerifiedFile
-from shared.content.manifest_forms import ListedArtwork, ListedFile, Manifest, NotOfForm, read
+from shared.content.manifest_forms import (
+    ListedArtwork,
+    ListedFile,
+    ListedRendition,
+    Manifest,
+    NotOfForm,
+    read,
+)
 from shared.content.media import OTHER_EXTENSION, extension, fits
-from shared.content.package import FORMAT, MANIFEST, PROVENANCE, canonical, provenance
+from shared.content.package import FORMAT, FORMAT_WITH_RENDITIONS, MANIFEST, PROVENANCE, canonical, provenance
 from shared.content.profile import PROFILE
 
-SECTIONS = ("artworks", "displays", "metadata")
+SECTIONS = ("artworks", "displays", "renditions", "metadata")
+RENDITION = "image/webp"
+"""The type of smaller copies."""
 
 
 def checked_manifest(text: bytes, files: Mapping[str, VerifiedFile]) -> Manifest:
@@ -29,7 +38,8 @@ def checked_manifest(text: bytes, files: Mapping[str, VerifiedFile]) -> Manifest
             message = f"the tokens are not numbered 1, 2, 3, …: here is {artwork.token}, not {place + 1}"
             raise Difference(MANIFEST, at, message, f"/artworks/{place}/token")
     _compare_files(manifest, files)
-    for section, listed in (("artworks", manifest.artworks), ("displays", manifest.displays)):
+    for section in ("artworks", "displays", "renditions"):
+        listed: Sequence[ListedArtwork] = getattr(manifest, section)
         for place, item in enumerate(listed):
             _check_token_file(section, item, files[item.path], len(manifest.artworks), f"/{section}/{place}", at)
     _compare_facts(manifest, files)
@@ -63,7 +73,14 @@ def _check_token_file(
     """Whether an artwork or a display is at its token's path, and has bytes of its mime type."""
     if item.token > tokens:
         raise Difference(MANIFEST, at, f"there is no token {item.token}: the last is {tokens}", f"{pointer}/token")
-    names = {f"{section}/{item.token}.{ending}" for ending in (extension(item.mime_type), OTHER_EXTENSION)}
+    if isinstance(item, ListedRendition):
+        names = {f"{section}/{item.token}.{item.kind}.{extension(RENDITION)}"}
+        if item.mime_type != RENDITION:
+            raise Difference(
+                MANIFEST, at, f"a smaller copy is {RENDITION}, not {item.mime_type}", f"{pointer}/mime_type"
+            )
+    else:
+        names = {f"{section}/{item.token}.{ending}" for ending in (extension(item.mime_type), OTHER_EXTENSION)}
     if item.path not in names:
         message = f"a file of token {item.token} with mime type {item.mime_type} is at {min(names, key=_is_other)}"
         raise Difference(item.path, at, message, f"{pointer}/path")
@@ -79,7 +96,8 @@ def _is_other(path: str) -> bool:
 def _compare_facts(manifest: Manifest, files: Mapping[str, VerifiedFile]) -> None:
     """Whether format, profile and provenance are those of this format and of these files."""
     digest = provenance(files[artwork.path].sha256 for artwork in manifest.artworks)
-    facts = {"format": FORMAT, "profile": PROFILE, "provenance": {"algorithm": PROVENANCE, "hash": digest}}
+    form = FORMAT_WITH_RENDITIONS if manifest.renditions else FORMAT
+    facts = {"format": form, "profile": PROFILE, "provenance": {"algorithm": PROVENANCE, "hash": digest}}
     for name, fact in facts.items():
         if msgspec.to_builtins(getattr(manifest, name)) != fact:
             message = f"/{name} should be {canonical(fact).decode()}"

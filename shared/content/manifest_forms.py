@@ -1,7 +1,7 @@
-"""The manifest of `emprops-package.v1`: its members and their types. Members that are not listed are allowed."""
+"""The manifest of `emprops-package.v1` and `.v2`: its members and their types. Other members are allowed."""
 
 import re
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -33,6 +33,14 @@ class ListedArtwork(ListedFile, frozen=True):
     generation: UUID
 
 
+class ListedRendition(ListedArtwork, frozen=True):
+    """A smaller copy of the image that shows a token, with its size in pixels."""
+
+    kind: Literal["display", "thumbnail"]
+    width: Annotated[int, msgspec.Meta(ge=1)]
+    height: Annotated[int, msgspec.Meta(ge=1)]
+
+
 class ListedCollection(msgspec.Struct, frozen=True):
     id: UUID
     title: str
@@ -54,6 +62,7 @@ class Manifest(msgspec.Struct, frozen=True):
     artworks: Annotated[list[ListedArtwork], msgspec.Meta(min_length=1)]
     displays: list[ListedArtwork]
     metadata: Annotated[list[ListedFile], msgspec.Meta(min_length=1)]
+    renditions: list[ListedRendition] = []
 
 
 class NotOfForm(Exception):  # noqa: N818 - names the condition

@@ -44,10 +44,10 @@ def check_metadata(manifest: Manifest, files: Mapping[str, VerifiedFile], conten
 
 
 def _files_of_tokens(manifest: Manifest) -> list[list[ListedArtwork]]:
-    """For each token its artwork, and then its display if it has one."""
-    tokens = [[artwork] for artwork in manifest.artworks]
-    for display in manifest.displays:
-        tokens[display.token - 1].append(display)
+    """For each token its artwork, and then its other images."""
+    tokens: list[list[ListedArtwork]] = [[artwork] for artwork in manifest.artworks]
+    for image in (*manifest.displays, *manifest.renditions):
+        tokens[image.token - 1].append(image)
     return tokens
 
 
@@ -121,7 +121,7 @@ def _check_token(
 
 def _foreign(reference: FileReference, number: int, manifest: Manifest) -> str:
     """Says what a URI is that is not of one of the token's files."""
-    for item in (*manifest.artworks, *manifest.displays):
+    for item in (*manifest.artworks, *manifest.displays, *manifest.renditions):
         if reference.uri == f"{SCHEME}{item.cid}":
             return f"{reference.uri} is a file of token {item.token}, {item.path}, not of token {number}"
     return f"{reference.uri} is not a file of this package"

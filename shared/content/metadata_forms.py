@@ -80,12 +80,18 @@ class TezosCollection(msgspec.Struct, frozen=True):
     imageUri: Uri | UnsetType = UNSET  # noqa: N815 - the standard's names, here and below
 
 
+class TezosDimensions(msgspec.Struct, frozen=True):
+    value: Text
+    unit: Text
+
+
 class TezosFormat(msgspec.Struct, frozen=True):
     uri: Uri
     mimeType: Text  # noqa: N815
     fileSize: Size | UnsetType = UNSET  # noqa: N815
     fileName: Text | UnsetType = UNSET  # noqa: N815
     hash: Text | UnsetType = UNSET
+    dimensions: TezosDimensions | UnsetType = UNSET
 
 
 class TezosAttribute(msgspec.Struct, frozen=True):

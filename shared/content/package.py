@@ -2,6 +2,7 @@
 
     artworks/1.png …              the tokens' artworks, numbered by token
     displays/1.png …              images that represent the artworks which are not images, if any
+    renditions/1.display.webp …   smaller copies of the tokens' images: `display` and `thumbnail`, if they were made
     metadata/<chain>/…            token metadata in the format of a chain, canonical JSON, by several names
     manifest.json                 all other files, with their CID, sha256 and size; canonical JSON
 
@@ -21,10 +22,18 @@ from shared.content.files import cid_of
 from shared.content.nodes import Node
 from shared.content.profile import PROFILE
 from shared.content.tree import File, folder
-from shared.contracts.collections import PackagedArtwork, PackagedDocument, PackagePartListed, PackageRequested
+from shared.contracts.collections import (
+    PackagedArtwork,
+    PackagedDocument,
+    PackagedRendition,
+    PackagePartListed,
+    PackageRequested,
+)
 from shared.contracts.storage import PackagePartTaken
 
 FORMAT = "emprops-package.v1"
+FORMAT_WITH_RENDITIONS = "emprops-package.v2"
+"""With the section `renditions`, which verifiers of early releases do not know."""
 MANIFEST = "manifest.json"
 PROVENANCE = (
     "sha256 over the concatenation of the artworks' sha256, each as 64 lower-case hexadecimal digits in ASCII, in the"
@@ -41,6 +50,7 @@ class Contents(msgspec.Struct, frozen=True):
     artworks: Sequence[PackagedArtwork]
     displays: Sequence[PackagedArtwork]
     documents: Sequence[PackagedDocument]
+    renditions: Sequence[PackagedRendition] = ()
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -63,6 +73,7 @@ def contents_of(request: PackageRequested, parts: Sequence[PackagePartListed | P
         artworks=[artwork for part in parts for artwork in part.artworks],
         displays=[display for part in parts for display in part.displays],
         documents=[document for part in parts for document in part.documents],
+        renditions=[rendition for part in parts for rendition in part.renditions],
     )
 
 
@@ -81,13 +92,17 @@ class PartOfList(Protocol):
     def documents(self) -> Sequence[PackagedDocument]:
         """The metadata files."""
 
+    @property
+    def renditions(self) -> Sequence[PackagedRendition]:
+        """The smaller copies of the tokens' images."""
+
 
 def size_of_files(parts: Sequence[PartOfList]) -> int:
-    """Bytes of the artworks, displays and documents. The package has some more, for the manifest and its folders.
+    """Bytes of the files beside the manifest. The package has some more, for the manifest and its folders.
 
     Equal artworks are counted once, as they are stored once in it.
     """
-    artworks = {file.cid: file.size for part in parts for file in (*part.artworks, *part.displays)}
+    artworks = {file.cid: file.size for part in parts for file in (*part.artworks, *part.displays, *part.renditions)}
     documents = (document for part in parts for document in part.documents)
     return sum(artworks.values()) + sum(len(document.text.encode()) for document in documents)
 
@@ -107,8 +122,9 @@ def provenance(sha256s: Iterable[str]) -> str:
 
 def manifest(contents: Contents) -> dict[str, Any]:
     """The manifest. It has neither its own CID nor the root's, since both depend on it."""
+    renditions = [_of_rendition(rendition) for rendition in contents.renditions]
     return {
-        "format": FORMAT,
+        "format": FORMAT_WITH_RENDITIONS if renditions else FORMAT,
         "profile": dict(PROFILE),
         "collection": {"id": str(contents.collection_id), "title": contents.title},
         "job_id": str(contents.job_id),
@@ -118,6 +134,7 @@ def manifest(contents: Contents) -> dict[str, Any]:
         },
         "artworks": [_of_token(artwork) for artwork in contents.artworks],
         "displays": [_of_token(artwork) for artwork in contents.displays],
+        **({"renditions": renditions} if renditions else {}),
         "metadata": sorted(
             (item for document in contents.documents for item in _of_document(document)), key=itemgetter("path")
         ),
@@ -127,6 +144,10 @@ def manifest(contents: Contents) -> dict[str, Any]:
 def _of_token(artwork: PackagedArtwork) -> dict[str, Any]:
     names = ("token", "path", "mime_type", "size", "sha256", "cid", "hash")
     return {name: getattr(artwork, name) for name in names} | {"generation": str(artwork.gid)}
+
+
+def _of_rendition(rendition: PackagedRendition) -> dict[str, Any]:
+    return _of_token(rendition) | {name: getattr(rendition, name) for name in ("kind", "width", "height")}
 
 
 def _of_document(document: PackagedDocument) -> list[dict[str, Any]]:
@@ -150,6 +171,6 @@ def plan(contents: Contents) -> Plan:
         files |= dict.fromkeys(paths, File(cid_of(text), len(text)))
     texts[MANIFEST] = canonical(file_list)
     files[MANIFEST] = File(cid_of(texts[MANIFEST]), len(texts[MANIFEST]))
-    assets = {asset.path: asset for asset in (*contents.artworks, *contents.displays)}
+    assets = {asset.path: asset for asset in (*contents.artworks, *contents.displays, *contents.renditions)}
     files |= {path: File(Cid.parse(asset.cid), asset.size) for path, asset in assets.items()}
     return Plan(folder(files), texts, assets, file_list["provenance"]["hash"])

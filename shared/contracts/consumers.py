@@ -39,6 +39,7 @@ from shared.contracts.generation import (
 from shared.contracts.storage import (
     AssetDescribed,
     AssetStored,
+    ImageScaled,
     PackageFailed,
     PackageProgressed,
     PackageStopped,
@@ -81,6 +82,7 @@ COLLECTIONS_WORKFLOWS = ConsumerDeclaration("collections-workflows-v1", "generat
 COLLECTIONS_PACKAGES = ConsumerDeclaration(
     "collections-packages-v2", "storage", (PackageProgressed, PackageStored, PackageFailed, PackageStopped)
 )
+COLLECTIONS_IMAGES = ConsumerDeclaration("collections-images-v1", "storage", (ImageScaled,))
 
 CREDITS_JOBS = ConsumerDeclaration(
     "credits-jobs-v2",
@@ -123,7 +125,13 @@ STORAGE_COLLECTIONS = ConsumerDeclaration(
 )
 
 CONSUMERS: dict[str, tuple[ConsumerDeclaration, ...]] = {
-    "collections": (COLLECTIONS_ASSETS, COLLECTIONS_ARTWORKS, COLLECTIONS_WORKFLOWS, COLLECTIONS_PACKAGES),
+    "collections": (
+        COLLECTIONS_ASSETS,
+        COLLECTIONS_ARTWORKS,
+        COLLECTIONS_WORKFLOWS,
+        COLLECTIONS_PACKAGES,
+        COLLECTIONS_IMAGES,
+    ),
     "credits": (CREDITS_JOBS,),
     "generation": (GENERATION_COLLECTIONS, GENERATION_HOLDS, GENERATION_FILES),
     "storage": (STORAGE_GENERATIONS, STORAGE_PACKAGES, STORAGE_COLLECTIONS),

@@ -5,7 +5,7 @@ from uuid import UUID
 
 import msgspec
 
-from shared.contracts.collections import PackagedArtwork, PackagedDocument
+from shared.contracts.collections import PackagedArtwork, PackagedDocument, PackagedRendition
 from shared.contracts.event import Event
 from shared.contracts.language import Upcaster
 
@@ -43,6 +43,34 @@ class AssetDescribed(AssetEvent, frozen=True, tag="asset_described.v1"):
     gen_out_data: dict[str, Any]
 
 
+RenditionKind = Literal["display", "thumbnail"]
+"""A smaller copy of an image: `display` fits into 1000 by 1000 pixels, `thumbnail` into 350 by 350."""
+
+
+class Rendition(msgspec.Struct, frozen=True):
+    """A smaller copy of an image, stored as a file of its own. `width` and `height` in pixels."""
+
+    kind: RenditionKind
+    asset_id: int
+    path: str
+    mime_type: str
+    width: int
+    height: int
+    size: int
+    sha256: str
+    cid: str
+
+
+class ImageScaled(AssetEvent, frozen=True, tag="image_scaled.v1"):
+    """Smaller copies of an image were made, once and for all; none if it is not of a format that is decoded."""
+
+    asset_id: int
+    width: int | None = None
+    """Of the image, in pixels as it is shown; None if it was not decoded."""
+    height: int | None = None
+    renditions: list[Rendition] = msgspec.field(default_factory=list)
+
+
 class PackageEvent(Event, frozen=True):
     """An event of one attempt to build a package that the collections service requested."""
 
@@ -58,6 +86,7 @@ class PackagePartTaken(PackageEvent, frozen=True, tag="package_part_taken.v1"):
     artworks: list[PackagedArtwork]
     documents: list[PackagedDocument]
     displays: list[PackagedArtwork] = msgspec.field(default_factory=list)
+    renditions: list[PackagedRendition] = msgspec.field(default_factory=list)
 
 
 class PackageStored(PackageEvent, frozen=True, tag="package_stored.v1"):
@@ -110,7 +139,7 @@ class PackageStopped(PackageEvent, frozen=True, tag="package_stopped.v1"):
     attempt: int
 
 
-ASSET_EVENTS: tuple[type[AssetEvent], ...] = (AssetStored, AssetDescribed)
+ASSET_EVENTS: tuple[type[AssetEvent], ...] = (AssetStored, AssetDescribed, ImageScaled)
 
 EVENTS: tuple[type[Event], ...] = (
     *ASSET_EVENTS,

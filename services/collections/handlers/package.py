@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from functools import partial
 from uuid import UUID
 
+import msgspec
+
 from services.collections.deciders import COLLECTION, PACKAGE
 from services.collections.domain.artwork.tokens import Token
 from services.collections.domain.artwork.trait_types import document_rules
@@ -28,8 +30,13 @@ from services.collections.queries.component_asset import ComponentAssetQueries
 from services.collections.queries.metadata import MetadataQueries
 from services.collections.queries.token import FinishedSeries, TokenQueries
 from shared.content.package import size_of_files
+from shared.contracts.collections import has_renditions
 from shared.contracts.problem import Detail, Problem, invalid, not_found
 from shared.eventstore import Context, EventStore, Handled
+
+COPIES_SECONDS = 5.0
+"""Longest wait for the smaller copies of the tokens' images. A copy takes about 50 ms."""
+POLL_SECONDS = 0.2
 
 
 @dataclass(frozen=True)
@@ -63,7 +70,7 @@ class PackageHandlers:
         series = await self._series(state, job_id)
         if not allow_local and is_loopback(self.public_url):
             raise _is_local(self.public_url)
-        tokens = await self.token_queries.tokens(series)
+        tokens = await self._tokens(state, series)
         asset_ids = [file.asset_id for token in tokens for file in (token.artifact, token.image) if file]
         stored = await self.asset_queries.stored_files(collection_id, asset_ids)
         rules = state.documents if state.has_recorded_rules else document_rules(token.traits for token in tokens)
@@ -76,6 +83,25 @@ class PackageHandlers:
             raise Problem("PACKAGE_TOO_LARGE", f"{message}. Generate smaller files, or ask the operator for more")
         stream_id = package_id(collection_id, series.job_id)
         return await self.store.handle(PACKAGE, stream_id, partial(decide, command), context)
+
+    async def _tokens(self, state: Collection, series: FinishedSeries) -> list[Token]:
+        """The tokens; of a published collection with the smaller copies of their images, which are waited for.
+
+        Storage begins to make them when the collection is published. Raises UNAVAILABLE while it has not made all.
+        """
+        loop = asyncio.get_running_loop()
+        until = loop.time() + COPIES_SECONDS
+        while True:
+            tokens = await self.token_queries.tokens(series)
+            if state.status != "published" or not has_renditions(state.documents):
+                return [msgspec.structs.replace(token, scaled=None) for token in tokens]
+            missing = sum(token.image is not None and token.scaled is None for token in tokens)
+            if not missing:
+                return tokens
+            if loop.time() >= until:
+                message = f"The thumbnails of {missing} of {len(tokens)} tokens are being made: try again in a moment"
+                raise Problem("UNAVAILABLE", message)
+            await asyncio.sleep(POLL_SECONDS)
 
     async def _series(self, state: Collection, job_id: UUID | None) -> FinishedSeries:
         """The collection's tokens, if this job made them; of a draft whose series is not chosen, all of the job's."""
@@ -139,6 +165,7 @@ def _package_request(
         contents.artworks(tokens, stored),
         contents.displays(tokens, stored),
         contents.documents(offer, tokens, stored, chains),
+        renditions=contents.renditions(tokens),
         chains=chains,
         published=state.status == "published",
         revision=state.revision,

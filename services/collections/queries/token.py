@@ -19,8 +19,10 @@ import msgspec
 
 from services.collections.domain.artwork.tokens import Token
 from services.collections.domain.collection.state import Collection
-from shared.contracts.collections import ArtworkFile, ChosenSeries, Trait
+from services.collections.tables.scaled_images import ScaledImages
+from shared.contracts.collections import ArtworkFile, ChosenSeries, Trait, image_of
 from shared.contracts.problem import Detail, Problem, not_found
+from shared.contracts.storage import ImageScaled
 from shared.eventstore import EventStore
 
 SELECT_SERIES_OF_DRAFT: LiteralString = """
@@ -76,6 +78,7 @@ class FinishedSeries(msgspec.Struct, frozen=True):
 @dataclass(frozen=True)
 class TokenQueries:
     store: EventStore
+    scaled_images: ScaledImages
 
     async def series(self, state: Collection) -> FinishedSeries | None:
         """A collection's tokens; None if no job has finished.
@@ -120,7 +123,8 @@ class TokenQueries:
         files_of_tokens = await asyncio.to_thread(_files, rows) if is_long else _files(rows)
         ids = [file.asset_id for files in files_of_tokens for file in files]
         cids = dict(await self._rows(SELECT_CIDS_OF_ASSETS, ids)) if ids else {}
-        make = partial(_tokens, rows, files_of_tokens, cids, after)
+        scaled = await self.scaled_images.of(ids)
+        make = partial(_tokens, rows, files_of_tokens, cids, scaled, after)
         return await asyncio.to_thread(make) if is_long else make()
 
     async def _artworks(self, series: FinishedSeries, after: int, limit: int | None) -> list[tuple[Any, ...]]:
@@ -161,7 +165,11 @@ def _files(rows: list[tuple[Any, ...]]) -> list[list[ArtworkFile]]:
 
 
 def _tokens(
-    rows: list[tuple[Any, ...]], files_of_tokens: list[list[ArtworkFile]], cids: dict[int, str], after: int
+    rows: list[tuple[Any, ...]],
+    files_of_tokens: list[list[ArtworkFile]],
+    cids: dict[int, str],
+    scaled: dict[int, ImageScaled],
+    after: int,
 ) -> list[Token]:
     return [
         Token(
@@ -172,6 +180,7 @@ def _tokens(
             files=files,
             cids={file.asset_id: cids[file.asset_id] for file in files if file.asset_id in cids},
             made_at=made_at,
+            scaled=scaled.get(image.asset_id) if (image := image_of(files)) else None,
         )
         for number, ((gid, generation_hash, traits, _, made_at), files) in enumerate(
             zip(rows, files_of_tokens, strict=True), start=after + 1

@@ -7,7 +7,7 @@ import msgspec
 
 from shared.contracts.event import Event
 from shared.contracts.problem import Problem
-from shared.contracts.storage import AssetDescribed, AssetStored
+from shared.contracts.storage import AssetDescribed, AssetStored, ImageScaled
 
 NAMESPACE = UUID("97ac7f65-ee67-529d-95cf-055a084b8f10")
 
@@ -26,6 +26,8 @@ class Asset(msgspec.Struct, frozen=True):
     stored: AssetStored
     gen_in_data: dict[str, Any] | None = None
     gen_out_data: dict[str, Any] | None = None
+    scaled: ImageScaled | None = None
+    """What smaller copies there are, once that is decided."""
 
 
 # Events
@@ -37,7 +39,10 @@ def evolve(asset: Asset | None, event: Event) -> Asset | None:
             return Asset(event)
         case AssetDescribed():
             assert asset is not None, "an asset is described after it was stored"
-            return Asset(asset.stored, event.gen_in_data, event.gen_out_data)
+            return Asset(asset.stored, event.gen_in_data, event.gen_out_data, asset.scaled)
+        case ImageScaled():
+            assert asset is not None, "an image is scaled after it was stored"
+            return msgspec.structs.replace(asset, scaled=event)
         case _:
             raise AssertionError(f"{event!r} is not an event of an asset")
 
@@ -62,7 +67,13 @@ class DescribeAsset(msgspec.Struct, frozen=True):
     gen_out_data: dict[str, Any]
 
 
-Command = StoreAsset | DescribeAsset
+class ScaleImage(msgspec.Struct, frozen=True):
+    """Record the smaller copies of an image, which are stored."""
+
+    scaled: ImageScaled
+
+
+Command = StoreAsset | DescribeAsset | ScaleImage
 
 # Decisions
 
@@ -83,6 +94,8 @@ def decide(command: Command, asset: Asset | None) -> list[Event]:
                 return []
             described = AssetDescribed(command.asset_id, command.gen_in_data, command.gen_out_data)
             return [] if evolve(asset, described) == asset else [described]
+        case ScaleImage(scaled):
+            return [] if asset is None or asset.scaled is not None else [scaled]
         case _:
             assert_never(command)
 

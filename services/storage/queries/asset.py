@@ -20,6 +20,7 @@ select asset_id, user_id, name, path, mime_type, size, sha256, job_id, gid, sid,
        cid, gen_in_data, gen_out_data, created_at
 from assets_v3
 where user_id = %s and asset_id < %s
+  and path not like 'renditions/%%'
   and (%s::uuid is null or job_id = %s::uuid) and (%s::uuid is null or collection_id = %s::uuid)
 order by asset_id desc limit %s"""
 
@@ -52,7 +53,7 @@ class Queries:
     async def assets_of_user(
         self, user_id: UUID, *, below: int, limit: int, job_id: UUID | None, collection_id: UUID | None
     ) -> list[AssetRow]:
-        """A user's assets with ids below `below`, newest first; `limit` at most."""
+        """A user's assets with ids below `below`, newest first; `limit` at most. Not the smaller copies of images."""
         async with self.store.reader() as cursor:
             await cursor.execute(
                 SELECT_ASSETS_OF_USER, (user_id, below, job_id, job_id, collection_id, collection_id, limit)

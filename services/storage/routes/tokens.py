@@ -16,6 +16,8 @@ from shared.contracts.token_number import token_number
 from shared.http import ApiRequest, FromPath
 from shared.http.positions import following
 
+A_MINUTE = "public, max-age=60"
+"""The Cache-Control of an image in place of its thumbnail, which is being made."""
 ANYONE = {"public": True} | following("collections", "generation")
 Number = Annotated[
     str, PathParameter(description="From 1; or ERC-1155's 64 hexadecimal digits", max_length=64, min_length=1)
@@ -33,8 +35,8 @@ class TokenFiles:
     objects: S3Store
 
     async def response(self, kind: FileKind) -> Response[Any]:
-        row = await self.queries.file(self.collection_id, self.number, kind)
-        return await file_response(self.request, row, self.objects, PUBLIC)
+        row, is_final = await self.queries.file(self.collection_id, self.number, kind)
+        return await file_response(self.request, row, self.objects, PUBLIC if is_final else A_MINUTE)
 
 
 def provide_token_files(
@@ -79,5 +81,9 @@ async def read_token_animation(token_files: NamedDependency[TokenFiles]) -> Resp
     operation_class=FileDownload,
 )
 async def read_token_thumbnail(token_files: NamedDependency[TokenFiles]) -> Response[Any]:
-    """What metadata names as the thumbnail: the image itself. Otherwise as `image`."""
+    """What metadata names as the thumbnail: a copy of the image that fits into 350 by 350 pixels, as WebP.
+
+    The image itself where it can't be decoded, until the copy is made, which takes some seconds after the publication,
+    and for what early releases published. Otherwise as `image`.
+    """
     return await token_files.response("thumbnail")

@@ -6,16 +6,17 @@ An event is applied once and in the order of the collection's versions, so one t
 from typing import LiteralString, NamedTuple
 from uuid import UUID
 
-from shared.contracts.collections import CollectionPublished
+from shared.contracts.collections import CollectionPublished, has_renditions
 from shared.eventstore import EventStore
 
 UPSERT_PUBLISHED: LiteralString = """
 with published as (
-  insert into published_collections as c (collection_id, job_id, tokens, is_archived, epoch, version)
-  values (%(collection_id)s, %(job_id)s, cardinality(%(gids)s::uuid[]), false, %(epoch)s, %(version)s)
+  insert into published_collections as c (collection_id, job_id, tokens, is_archived, epoch, version, has_renditions)
+  values (%(collection_id)s, %(job_id)s, cardinality(%(gids)s::uuid[]), false, %(epoch)s, %(version)s,
+          %(has_renditions)s)
   on conflict (collection_id) do update
   set job_id = excluded.job_id, tokens = excluded.tokens, is_archived = false,
-      epoch = excluded.epoch, version = excluded.version
+      epoch = excluded.epoch, version = excluded.version, has_renditions = excluded.has_renditions
   where (excluded.epoch, excluded.version) > (c.epoch, c.version)
   returning collection_id
 )
@@ -48,6 +49,7 @@ class PublishedCollections:
             "gids": event.series.gids if event.series else [],
             "epoch": source.epoch,
             "version": source.version,
+            "has_renditions": has_renditions(event.documents),
         }
         async with self._store.pool.connection() as connection:
             await connection.execute(UPSERT_PUBLISHED, parameters)

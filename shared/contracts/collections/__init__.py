@@ -48,7 +48,7 @@ from shared.contracts.collections.component_asset import (
     ComponentAssetEvent,
     ComponentAssetLinked,
 )
-from shared.contracts.collections.document_rules import DocumentRules, TraitType
+from shared.contracts.collections.document_rules import DocumentRules, TraitType, has_renditions
 from shared.contracts.collections.package import (
     PACKAGE_EVENTS,
     PackageCancelled,
@@ -56,6 +56,7 @@ from shared.contracts.collections.package import (
     PackagedArtwork,
     PackagedDocument,
     PackageDelivered,
+    PackagedRendition,
     PackageEvent,
     PackageGivenUp,
     PackagePartListed,
@@ -152,6 +153,7 @@ __all__ = [
     "PackageRequested",
     "PackagedArtwork",
     "PackagedDocument",
+    "PackagedRendition",
     "Payer",
     "PinStatus",
     "PreviewConfigured",
@@ -176,5 +178,6 @@ __all__ = [
     "Trait",
     "TraitType",
     "artwork_of",
+    "has_renditions",
     "image_of",
 ]

@@ -11,9 +11,14 @@ TraitType = Literal["text", "integer", "number"]
 class DocumentRules(msgspec.Struct, frozen=True):
     """The rules by which the metadata of a publication is written, also in later releases.
 
-    `version`: 2; documents of early releases are those of version 1. `traits`: the type of each trait, the same for all
-    tokens.
+    `version`: 2, or 3: the documents name smaller copies of the images. Those of early releases are of version 1.
+    `traits`: the type of each trait, the same for all tokens.
     """
 
     version: int
     traits: dict[str, TraitType]
+
+
+def has_renditions(documents: DocumentRules | None) -> bool:
+    """Whether documents name smaller copies of the tokens' images."""
+    return documents is not None and documents.version >= 3

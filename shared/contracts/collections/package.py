@@ -28,6 +28,14 @@ class PackagedArtwork(msgspec.Struct, frozen=True):
     cid: str
 
 
+class PackagedRendition(PackagedArtwork, frozen=True):
+    """A smaller copy of the image that shows a token. `kind`: `display` or `thumbnail`; the size is in pixels."""
+
+    kind: str
+    width: int
+    height: int
+
+
 class PackagedDocument(msgspec.Struct, frozen=True):
     """A metadata file; `text` is its content, canonical JSON (sorted keys, no spaces, UTF-8)."""
 
@@ -47,6 +55,7 @@ class PackagePartListed(PackageEvent, frozen=True, tag="package_part_listed.v1")
     documents: list[PackagedDocument]
     displays: list[PackagedArtwork] = msgspec.field(default_factory=list)
     """Images that represent the artworks which are not images."""
+    renditions: list[PackagedRendition] = msgspec.field(default_factory=list)
 
 
 class PackageRequested(PackageEvent, frozen=True, tag="package_requested.v1"):

@@ -1,6 +1,7 @@
 """The collections service requests packages and records their outcomes. Tests act as generation and storage."""
 
 import hashlib
+from collections.abc import Callable
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -19,7 +20,7 @@ from shared.contracts.generation import (
     RequestedGeneration,
     StepOutputs,
 )
-from shared.contracts.storage import AssetStored, PackageFailed, PackageStored
+from shared.contracts.storage import AssetStored, ImageScaled, PackageFailed, PackageStored
 from tests.support.apps.client import ALICE, BOB
 from tests.support.apps.collections import Api, two_steps
 from tests.support.patience import eventually
@@ -29,7 +30,12 @@ from tests.unit.content.package_file import packaged
 CONTENT = {101: b"first", 102: b"second"}
 
 
-async def a_finished_job(api: Api, generating: Publisher, storing: Publisher) -> tuple[dict[str, Any], UUID]:
+async def a_finished_job(
+    api: Api,
+    generating: Publisher,
+    storing: Publisher,
+    scaled: Callable[[int], ImageScaled | None] = ImageScaled,
+) -> tuple[dict[str, Any], UUID]:
     """A collection, and a job of it with two artworks, of which the second was completed first."""
     collection = await api.create({"title": "Tides", "data": two_steps()})
     job, gids = uuid4(), [uuid4(), uuid4()]
@@ -66,7 +72,7 @@ async def a_finished_job(api: Api, generating: Publisher, storing: Publisher) ->
             component_id=data["steps"][1]["id"],
             cid=like.cid,
         )
-        await storing.publish(uuid4(), stored)
+        await storing.publish(uuid4(), *filter(None, [stored, scaled(asset_id)]))
         output = Output("asset", asset_id, "https://edge.test/x", path, "image/png", like.sha256, len(content))
         started = GenerationStarted(gid, job, ALICE, collection_id, "ab" * 32, {"style": style}, [], 1)
         outputs = [StepOutputs(data["steps"][1]["id"], [output])]

@@ -1,17 +1,13 @@
 """Anybody reads the files of published tokens, and nothing of drafts; the collections service is played."""
 
-from collections.abc import AsyncIterator, Callable
 from typing import Any
 from uuid import UUID, uuid4
 
 import msgspec
-import pytest_asyncio
 
-from shared.contracts import collections as contract
 from shared.contracts.collections import (
     ChosenSeries,
     CollectionArchived,
-    CollectionCreated,
     CollectionPublished,
     CollectionRestored,
 )
@@ -19,18 +15,11 @@ from shared.contracts.generation import GenerationCompleted, Output, StepOutputs
 from shared.messaging import ReceivedEvent
 from tests.support.apps.client import ALICE, Answer
 from tests.support.apps.storage import COLLECTION, JOB, SID, Api, sha256
-from tests.support.publishing import Publisher, publisher
+from tests.support.publishing import Publisher
 
 PICTURE, FILM = b"a picture" * 1000, b"a film" * 5000
 PATH = f"/collections/{COLLECTION}/tokens"
 PROJECT = UUID(int=20)
-
-
-@pytest_asyncio.fixture
-async def collections(databases: Callable[..., str], nats_url: str) -> AsyncIterator[Publisher]:
-    async with publisher("collections", contract.EVENTS, databases(), nats_url) as started:
-        await started.publish(COLLECTION, CollectionCreated(COLLECTION, PROJECT, ALICE, "Tides", "", {}))
-        yield started
 
 
 async def generation_of(api: Api, generation: Publisher, *files: tuple[bytes, str], gid: UUID | None = None) -> UUID:

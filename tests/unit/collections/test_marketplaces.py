@@ -16,6 +16,7 @@ from services.collections.domain.chains import CHAINS, Chain, collection_metadat
 from services.collections.domain.chains.offer import Creator, Offer, Royalty
 from shared.content.package import canonical
 from shared.contracts.collections import Trait
+from shared.contracts.storage import ImageScaled, Rendition
 from tests.unit.collections.test_chains import CID, EVM, PNG, TEZOS, TRAITS, VIDEO, check_both, token
 
 OFFER = Offer(
@@ -35,6 +36,8 @@ OFFER = Offer(
     banner_image_url="https://example.com/banner.png",
     rules=document_rules([TRAITS]),
 )
+DISPLAY = "bafkreia2xtwwdys4dxonlzjod5yxdz7tkiut5l2sgrdrh4d52d3qpstrpy"
+THUMBNAIL = "bafkreifzjut3te7nhyekklss27nh3k72ysco7y32koao5eei66wof36n5e"
 TOKEN = token([PNG, VIDEO], cids={71: CID})
 
 OPENSEA_COLLECTION = ("name", "symbol", "description", "image", "banner_image", "featured_image", "external_link")
@@ -162,3 +165,43 @@ def test_what_an_early_release_published_keeps_the_notation_of_each_value():
     a_token = token(traits=[Trait("a", 1e22), Trait("b", 20.0)])
     assert b'"value":1e22' in canonical(token_metadata("BASE", early, a_token))
     assert [item["value"] for item in token_metadata("TEZOS", early, a_token)["attributes"]] == ["1e+22", "20.0"]
+
+
+COPIES = ImageScaled(
+    71,
+    1600,
+    800,
+    [
+        Rendition("display", 73, "renditions/71/display.webp", "image/webp", 1000, 500, 900, "01" * 32, DISPLAY),
+        Rendition("thumbnail", 74, "renditions/71/thumbnail.webp", "image/webp", 350, 175, 300, "02" * 32, THUMBNAIL),
+    ],
+)
+
+
+def test_display_and_thumbnail_are_files_of_their_own_with_their_facts():
+    """On Tezos; of a film, they are copies of its image. File names differ by token."""
+    film = msgspec.structs.replace(TOKEN, scaled=COPIES)
+    single = check_both("TEZOS", OFFER, film)[1]
+    assert (single["displayUri"], single["thumbnailUri"]) == (f"ipfs://{DISPLAY}", f"ipfs://{THUMBNAIL}")
+    facts = [(item["fileName"], item.get("dimensions"), item["fileSize"]) for item in single["formats"]]
+    assert facts == [
+        ("3.mp4", None, 4096),
+        ("3.png", {"value": "1600x800", "unit": "px"}, 2048),
+        ("3.display.webp", {"value": "1000x500", "unit": "px"}, 900),
+        ("3.thumbnail.webp", {"value": "350x175", "unit": "px"}, 300),
+    ]
+    assert all(item["hash"].startswith("sha256:") for item in single["formats"])
+
+
+def test_an_image_without_copies_is_its_own_display_and_thumbnail():
+    """One that can't be decoded, and one whose copies are not made yet."""
+    for scaled in (None, ImageScaled(71)):
+        single = check_both("TEZOS", OFFER, msgspec.structs.replace(TOKEN, scaled=scaled))[1]
+        assert single["displayUri"] == single["thumbnailUri"] == f"ipfs://{CID}"
+        assert [item["fileName"] for item in single["formats"]] == ["3.mp4", "3.png"]
+
+
+def test_what_an_early_release_published_does_not_name_copies():
+    early = msgspec.structs.replace(OFFER, rules=None)
+    film = msgspec.structs.replace(TOKEN, scaled=COPIES)
+    assert token_metadata("TEZOS", early, film) == token_metadata("TEZOS", early, TOKEN)

@@ -11,7 +11,7 @@ from shared.content.difference import Difference
 from shared.content.document_names import other_names
 from shared.content.package import MANIFEST, Contents
 from shared.content.verification import verify
-from shared.contracts.collections import PackagedDocument
+from shared.contracts.collections import PackagedDocument, PackagedRendition
 from tests.unit.content.package_file import (
     contents,
     documents_of,
@@ -237,3 +237,50 @@ def test_another_root_than_the_expected_one_is_refused():
     assert verify(io.BytesIO(package), len(package), root=root).root == root
     with pytest.raises(Difference, match="the package's root is baf"):
         verify(io.BytesIO(package), len(package), root=FOREIGN.removeprefix("ipfs://"))
+
+
+def rendition(token: int, kind: str, content: bytes, /, **changes: Any) -> PackagedRendition:
+    like = msgspec.structs.asdict(packaged(token, content, "image/webp"))
+    members = like | {"path": f"renditions/{token}.{kind}.webp", "kind": kind, "width": 350, "height": 175}
+    return PackagedRendition(**(members | changes))
+
+
+WEBP = {kind: b"RIFF\0\0\0\0WEBP" + kind.encode() for kind in ("display", "thumbnail")}
+
+
+def with_renditions(**changes: Any) -> bytes:
+    """The package with two copies of the image of token 2, which the document of that token names."""
+    renditions = [rendition(2, kind, content, **changes) for kind, content in WEBP.items()]
+    uris = {f"{item.kind}Uri": f"ipfs://{item.cid}" for item in renditions}
+    package = with_document(PACKAGE, TEZOS, document(TEZOS, **uris))
+    files = FILES | {item.path: WEBP[item.kind] for item in renditions}
+    return repackaged(msgspec.structs.replace(package, renditions=renditions), files)
+
+
+def test_a_package_with_smaller_copies_is_of_the_second_format_and_verified():
+    package = with_renditions()
+    assert b'"format":"emprops-package.v2"' in package
+    assert verify(io.BytesIO(package), len(package)).artworks == 3
+    assert b'"format":"emprops-package.v1"' in repackaged(PACKAGE, FILES)
+
+
+def test_a_copy_of_another_tokens_image_is_refused():
+    renditions = [rendition(1, kind, content) for kind, content in WEBP.items()]
+    uris = {"thumbnailUri": f"ipfs://{renditions[1].cid}"}
+    package = with_document(PACKAGE, TEZOS, document(TEZOS, **uris))
+    files = FILES | {item.path: WEBP[item.kind] for item in renditions}
+    refused = difference(repackaged(msgspec.structs.replace(package, renditions=renditions), files))
+    assert (refused.path, refused.pointer) == (TEZOS, "/thumbnailUri")
+
+
+@pytest.mark.parametrize(
+    ("changes", "pointer"),
+    [
+        ({"mime_type": "image/png"}, "/renditions/0/mime_type"),
+        ({"token": 9}, "/renditions/0/token"),
+        ({"width": 0}, "/renditions/0/width"),
+        ({"token": 1}, "/renditions/0/path"),
+    ],
+)
+def test_a_copy_that_is_not_what_the_manifest_says_is_refused(changes: dict[str, Any], pointer: str):
+    assert difference(with_renditions(**changes)).pointer == pointer

@@ -15,10 +15,10 @@ from shared.messaging import Consumer
 UNUSED: Any = None
 """What handlers need: they use it when an event arrives."""
 MADE = {
-    "collections": services.collections.consumers.consumers(UNUSED, UNUSED, UNUSED, UNUSED),
+    "collections": services.collections.consumers.consumers(UNUSED, UNUSED, UNUSED, UNUSED, UNUSED),
     "credits": services.credits.consumers.consumers(UNUSED),
     "generation": services.generation.consumers.consumers(UNUSED, UNUSED, UNUSED),
-    "storage": services.storage.consumers.consumers(UNUSED, UNUSED, UNUSED, UNUSED),
+    "storage": services.storage.consumers.consumers(UNUSED, UNUSED, UNUSED, UNUSED, UNUSED),
 }
 ALL = [declaration for declarations in CONSUMERS.values() for declaration in declarations]
 

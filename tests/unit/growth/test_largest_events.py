@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import cache, reduce
-from typing import Any
+from typing import Any, get_args
 from uuid import UUID
 
 import msgspec
@@ -58,7 +58,7 @@ from shared.contracts.generation_input import read
 from shared.contracts.language import language_of
 from shared.contracts.problem import Problem
 from shared.contracts.sizes import KIB, MAX_EVENT, encoded_size
-from shared.contracts.storage import AssetDescribed, PackagePartTaken
+from shared.contracts.storage import AssetDescribed, ImageScaled, PackagePartTaken, Rendition, RenditionKind
 from shared.contracts.work import MAX_CHECKPOINT
 from shared.persistent import Map
 from tests.contracts.examples import full
@@ -281,7 +281,11 @@ def of_files() -> list[Event]:
     files = [Output(kind="asset", asset_id=2**63, url="x" * 500, path="x" * 500)] * 300
     outputs[0].outputs.extend(files)
     command = artwork.CompleteArtwork(generation_id(JOB, 0), outputs, ended[0].gen_in_data["variables"])
-    return [*described, *artwork.decide(command, state)]
+    copies = [
+        Rendition(kind, 2**63, "x" * 1024, "image/webp", 1000, 1000, 2**63, "a" * 64, "b" * 64)
+        for kind in get_args(RenditionKind)
+    ]
+    return [*described, *artwork.decide(command, state), ImageScaled(2**63, 2**31, 2**31, copies)]
 
 
 @cache

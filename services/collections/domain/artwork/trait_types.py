@@ -9,7 +9,7 @@ from decimal import Decimal
 
 from shared.contracts.collections import DocumentRules, Trait, TraitType
 
-VERSION = 2
+VERSION = 3
 """Of the rules by which this release writes the metadata of a publication."""
 LARGEST = 2**53 - 1
 """The largest whole number that every reader of JSON reads exactly."""

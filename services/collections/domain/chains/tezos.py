@@ -5,10 +5,12 @@ Royalties are the marketplaces' convention: shares out of 10^decimals, by addres
 
 from typing import Any
 
-from services.collections.domain.artwork.tokens import Token
+from services.collections.domain.artwork.tokens import Token, rendition_name
 from services.collections.domain.artwork.trait_types import plain
 from services.collections.domain.chains.offer import Creator, Offer, present
-from shared.contracts.collections import ArtworkFile, Trait
+from shared.content.media import extension
+from shared.contracts.collections import ArtworkFile, Trait, has_renditions
+from shared.contracts.storage import Rendition, RenditionKind
 
 CHAIN = "TEZOS"
 INTERFACES = ["TZIP-012", "TZIP-016", "TZIP-021"]
@@ -17,6 +19,8 @@ ROYALTY_DECIMALS = 4
 RIGHTS = "All rights reserved"
 """In the documents of early releases, which had no creator's words."""
 CONTRACT_VERSION = "1.0.0"
+KINDS: tuple[RenditionKind, ...] = ("display", "thumbnail")
+"""Of smaller copies, in the order of `formats`."""
 
 
 def collection_metadata(offer: Offer) -> dict[str, Any]:
@@ -36,20 +40,25 @@ def collection_metadata(offer: Offer) -> dict[str, Any]:
 def token_metadata(offer: Offer, token: Token) -> dict[str, Any]:
     """One token of each artwork (`isBooleanAmount`), which can't be split (`decimals` 0)."""
     artifact, image = token.artifact, token.image
-    image_uri = token.image_uri
+    has_copies = has_renditions(offer.rules)
+    copies = [rendition for kind in KINDS if has_copies and (rendition := token.rendition(kind))]
+    uris = {rendition.kind: f"ipfs://{rendition.cid}" for rendition in copies}
     return present(
         decimals=0,
         name=offer.token_name(token.number),
         symbol=offer.symbol,
         description=offer.description,
         artifactUri=token.uri(artifact) if artifact else None,
-        displayUri=image_uri,
-        thumbnailUri=image_uri,
+        displayUri=uris.get("display", token.image_uri),
+        thumbnailUri=uris.get("thumbnail", token.image_uri),
         externalUri=offer.link,
         minter=offer.minter,
         creators=[creator.address for creator in offer.creators_on(CHAIN)],
         isBooleanAmount=True,
-        formats=[_format(token, file) for file in _format_files(artifact, image)],
+        formats=[
+            *(_format(token, file, by_number=has_copies) for file in _format_files(artifact, image)),
+            *(_format_of_copy(token, rendition) for rendition in copies),
+        ],
         attributes=[_attribute(offer, trait) for trait in token.traits],
         tags=list(offer.tags),
         rights=offer.rights or offer.license or (RIGHTS if offer.rules is None else None),
@@ -81,14 +90,33 @@ def _format_files(artifact: ArtworkFile | None, image: ArtworkFile | None) -> li
     return files[:1] if artifact == image else files
 
 
-def _format(token: Token, file: ArtworkFile) -> dict[str, Any]:
+def _format(token: Token, file: ArtworkFile, *, by_number: bool) -> dict[str, Any]:
+    """`by_number`: the file is named as in the package, and the image has its dimensions."""
+    scaled = token.scaled if by_number and file == token.image else None
+    name = f"{token.number}.{extension(file.mime_type)}" if by_number else file.path.rpartition("/")[2]
     return present(
         uri=token.uri(file),
         mimeType=file.mime_type,
         fileSize=file.size or None,
-        fileName=file.path.rpartition("/")[2],
+        fileName=name,
         hash=f"sha256:{file.sha256}" if file.sha256 else None,
+        dimensions=_dimensions(scaled.width, scaled.height) if scaled and scaled.width and scaled.height else None,
     )
+
+
+def _format_of_copy(token: Token, rendition: Rendition) -> dict[str, Any]:
+    return {
+        "uri": f"ipfs://{rendition.cid}",
+        "mimeType": rendition.mime_type,
+        "fileSize": rendition.size,
+        "fileName": rendition_name(token.number, rendition),
+        "hash": f"sha256:{rendition.sha256}",
+        "dimensions": _dimensions(rendition.width, rendition.height),
+    }
+
+
+def _dimensions(width: int, height: int) -> dict[str, str]:
+    return {"value": f"{width}x{height}", "unit": "px"}
 
 
 def _attribute(offer: Offer, trait: Trait) -> dict[str, Any]:

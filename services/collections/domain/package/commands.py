@@ -22,6 +22,7 @@ from shared.contracts.collections import (
     PackagedArtwork,
     PackagedDocument,
     PackageDelivered,
+    PackagedRendition,
     PackageGivenUp,
     PackagePartListed,
     PackageRequested,
@@ -60,13 +61,14 @@ def package_request(
     displays: Sequence[PackagedArtwork],
     documents: Sequence[PackagedDocument],
     *,
+    renditions: Sequence[PackagedRendition] = (),
     chains: Sequence[Chain] = CHAINS,
     published: bool = False,
     revision: int | None = None,
 ) -> RequestPackage:
     """Raises CONFLICT for an entry that is larger than a part of a package may be."""
-    digest = contents.digest(title, artworks, displays, documents)
-    parts = contents.split(artworks, displays, documents)
+    digest = contents.digest(title, artworks, displays, documents, renditions)
+    parts = contents.split(artworks, displays, documents, renditions)
     return RequestPackage(collection_id, job_id, user_id, title, digest, parts, chains, published, revision)
 
 
@@ -109,6 +111,7 @@ def _request(command: RequestPackage, state: Package) -> list[Event]:
             artworks=part.artworks,
             documents=part.documents,
             displays=part.displays,
+            renditions=part.renditions,
         )
         for number, part in enumerate(command.parts)
     ]

@@ -2,10 +2,11 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import msgspec
 
-from services.collections.domain.artwork.tokens import Token
+from services.collections.domain.artwork.tokens import Token, rendition_name
 from services.collections.domain.chains import CHAINS, Chain, collection_metadata, token_metadata
 from services.collections.domain.chains.offer import Offer
 from shared.content.document_names import COLLECTION, EXTENSION, FOLDER, other_names
@@ -15,6 +16,7 @@ from shared.contracts.collections import (
     ArtworkFile,
     PackagedArtwork,
     PackagedDocument,
+    PackagedRendition,
 )
 from shared.contracts.problem import Problem
 from shared.contracts.sizes import MAX_PART, encoded_size
@@ -37,6 +39,7 @@ class Part(msgspec.Struct, frozen=True):
     artworks: list[PackagedArtwork] = []
     displays: list[PackagedArtwork] = []
     documents: list[PackagedDocument] = []
+    renditions: list[PackagedRendition] = []
 
 
 def artworks(tokens: Sequence[Token], stored: Mapping[int, StoredFile]) -> list[PackagedArtwork]:
@@ -53,6 +56,30 @@ def displays(tokens: Sequence[Token], stored: Mapping[int, StoredFile]) -> list[
         _packaged("displays", token, token.image, stored)
         for token in tokens
         if token.image is not None and token.image != token.artifact
+    ]
+
+
+def renditions(tokens: Sequence[Token]) -> list[PackagedRendition]:
+    """The smaller copies of the tokens' images that there are."""
+    return [
+        PackagedRendition(
+            token=token.number,
+            gid=token.gid,
+            hash=token.hash,
+            path=f"renditions/{rendition_name(token.number, rendition)}",
+            asset_id=rendition.asset_id,
+            source=rendition.path,
+            mime_type=rendition.mime_type,
+            size=rendition.size,
+            sha256=rendition.sha256,
+            cid=rendition.cid,
+            kind=rendition.kind,
+            width=rendition.width,
+            height=rendition.height,
+        )
+        for token in tokens
+        if token.scaled is not None and token.gid is not None
+        for rendition in token.scaled.renditions
     ]
 
 
@@ -85,12 +112,21 @@ def documents(
 
 
 def split(
-    artworks: Sequence[PackagedArtwork], displays: Sequence[PackagedArtwork], documents: Sequence[PackagedDocument]
+    artworks: Sequence[PackagedArtwork],
+    displays: Sequence[PackagedArtwork],
+    documents: Sequence[PackagedDocument],
+    renditions: Sequence[PackagedRendition] = (),
 ) -> list[Part]:
     """Parts of at most MAX_PART bytes, at least one. Raises CONFLICT for an entry that is larger."""
     parts = [Part()]
     free = MAX_PART
-    for section, entries in (("artworks", artworks), ("displays", displays), ("documents", documents)):
+    sections: tuple[tuple[str, Sequence[PackagedArtwork | PackagedDocument]], ...] = (
+        ("artworks", artworks),
+        ("displays", displays),
+        ("documents", documents),
+        ("renditions", renditions),
+    )
+    for section, entries in sections:
         for entry in entries:
             size = encoded_size(entry) + 1
             if size > MAX_PART:
@@ -109,9 +145,12 @@ def digest(
     artworks: Sequence[PackagedArtwork],
     displays: Sequence[PackagedArtwork],
     documents: Sequence[PackagedDocument],
+    renditions: Sequence[PackagedRendition] = (),
 ) -> str:
-    """sha256 of a package's title and entries, in hex."""
-    contents = {"title": title, "artworks": artworks, "displays": displays, "documents": documents}
+    """sha256 of a package's title and entries, in hex. Without renditions, as early releases computed it."""
+    contents: dict[str, Any] = {"title": title, "artworks": artworks, "displays": displays, "documents": documents}
+    if renditions:
+        contents["renditions"] = renditions
     return hashlib.sha256(canonical(contents)).hexdigest()
 
 

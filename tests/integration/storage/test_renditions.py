@@ -1,0 +1,117 @@
+"""The smaller copies of published tokens' images are made by storage, told once, and public as thumbnails."""
+
+import io
+from uuid import UUID
+
+import pytest
+from PIL import Image
+
+from services.storage.deciders import ASSET
+from services.storage.domain.asset import asset_stream
+from services.storage.scaling import scaler
+from shared.contracts.collections import ChosenSeries, CollectionPublished, DocumentRules
+from shared.contracts.storage import ImageScaled
+from tests.integration.storage.test_public_tokens import FILM, PROJECT, generation_of, read
+from tests.support.apps.client import ALICE
+from tests.support.apps.storage import COLLECTION, JOB, Api, sha256
+from tests.support.patience import eventually
+from tests.support.publishing import Publisher
+
+WITH_COPIES = DocumentRules(3, {})
+
+
+def png(width: int, height: int, colour: str = "teal") -> bytes:
+    buffer = io.BytesIO()
+    Image.new("RGB", (width, height), colour).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+async def publish(collections: Publisher, *gids: UUID, documents: DocumentRules | None = WITH_COPIES) -> None:
+    series = ChosenSeries(JOB, list(gids))
+    event = CollectionPublished(COLLECTION, PROJECT, ALICE, "2026-11-27T12:00:00.000Z", series, 1, documents)
+    await collections.publish(COLLECTION, event)
+
+
+async def scaled_of(api: Api, asset_id: int) -> ImageScaled:
+    """What storage has recorded of an image, once it has."""
+    path = (await api.get(f"/assets/{asset_id}")).data["path"]
+
+    async def recorded() -> ImageScaled | None:
+        state = (await api.runtime.store.load(ASSET, asset_stream(path))).state
+        assert state is not None
+        return state.scaled
+
+    return await eventually(recorded, within=30, what="the copies are recorded")
+
+
+async def image_of(api: Api) -> int:
+    """The asset id of the image that was stored last."""
+    return (await api.get("/assets?limit=1")).data[0]["id"]
+
+
+async def test_a_published_image_gets_a_display_and_a_thumbnail(
+    api: Api, generation: Publisher, collections: Publisher
+):
+    """The public thumbnail is the file that is told, which metadata and packages name."""
+    picture = png(1600, 800)
+    gid = await generation_of(api, generation, (picture, "image/png"))
+    asset_id = await image_of(api)
+    await publish(collections, gid)
+    scaled = await scaled_of(api, asset_id)
+    assert (scaled.asset_id, scaled.width, scaled.height) == (asset_id, 1600, 800)
+    sizes = {rendition.kind: (rendition.width, rendition.height) for rendition in scaled.renditions}
+    assert sizes == {"display": (1000, 500), "thumbnail": (350, 175)}
+    thumbnail = next(rendition for rendition in scaled.renditions if rendition.kind == "thumbnail")
+
+    async def is_public() -> bool:
+        return (await read(api, "1/thumbnail")).headers["etag"] == f'"{thumbnail.sha256}"'
+
+    await eventually(is_public, within=30, what="the thumbnail is public")
+    answer = await read(api, "1/thumbnail")
+    assert (answer.headers["content-type"], sha256(answer.raw)) == ("image/webp", thumbnail.sha256)
+    assert "immutable" in answer.headers["cache-control"]
+    assert (await read(api, "1/image")).raw == picture
+    listed = (await api.get("/assets")).data
+    assert [asset["id"] for asset in listed] == [asset_id], "copies are not listed among the user's files"
+
+
+async def test_what_is_no_image_that_can_be_decoded_has_no_copies(
+    api: Api, generation: Publisher, collections: Publisher
+):
+    """The image itself stays its thumbnail; and an image after it gets its copies all the same."""
+    damaged = png(40, 40)[:60]
+    first = await generation_of(api, generation, (damaged, "image/png"))
+    damaged_id = await image_of(api)
+    second = await generation_of(api, generation, (png(40, 40), "image/png"), (FILM, "video/mp4"))
+    await publish(collections, first, second)
+    assert (await scaled_of(api, damaged_id)) == ImageScaled(damaged_id)
+    assert (await read(api, "1/thumbnail")).raw == damaged
+
+    async def is_scaled() -> bool:
+        return (await read(api, "2/thumbnail")).headers["content-type"] == "image/webp"
+
+    await eventually(is_scaled, within=30, what="the image of the film is scaled")
+
+
+async def test_an_image_in_place_of_its_thumbnail_is_not_cached_for_ever(
+    api: Api, generation: Publisher, collections: Publisher, monkeypatch: pytest.MonkeyPatch
+):
+    """The thumbnail takes its place within seconds."""
+    monkeypatch.setattr(scaler.Scaler, "wake", lambda _: None)
+    picture = png(800, 400)
+    gid = await generation_of(api, generation, (picture, "image/png"))
+    await publish(collections, gid)
+    answer = await read(api, "1/thumbnail")
+    assert (answer.raw, answer.headers["cache-control"]) == (picture, "public, max-age=60")
+    assert "immutable" in (await read(api, "1/image")).headers["cache-control"]
+
+
+async def test_what_an_early_release_published_keeps_its_thumbnail(
+    api: Api, generation: Publisher, collections: Publisher
+):
+    picture = png(800, 400)
+    gid = await generation_of(api, generation, (picture, "image/png"))
+    await publish(collections, gid, documents=None)
+    assert (await read(api, "1/thumbnail")).raw == picture
+    rows = await api.runtime.store.pool.rows(scaler.SELECT_UNSCALED, (0, 10))
+    assert rows == []
