@@ -1,6 +1,7 @@
 """What a platform publishes about a collection, and whether a package is one of those that it lists."""
 
 import asyncio
+import re
 from http import HTTPStatus
 from typing import Annotated
 from uuid import UUID
@@ -17,6 +18,8 @@ ANSWERS_WITHIN = 60.0
 """Seconds."""
 MAX_ANSWER = 16 * 1024 * 1024
 """Bytes."""
+_PAGE = re.compile(r"/c/([^/]+)(?:/[0-9]+)?$")
+"""The end of the address of a collection's page, or of a token's."""
 
 
 class PublicProvenance(msgspec.Struct, frozen=True):
@@ -43,8 +46,11 @@ class _Answer(msgspec.Struct, frozen=True):
 
 
 def public_collection(url: str) -> PublicCollection:
-    """What is public of the collection at `url`, with or without `/public`. Ends the command if that can't be read."""
-    address = url.rstrip("/").removesuffix("/public") + "/public"
+    """What is public of the collection at `url`. Ends the command if that can't be read.
+
+    `url` is its address in the API, with or without `/public`, or that of its page or of a token's, as metadata has it.
+    """
+    address = _PAGE.sub(r"/collections/\1", url.rstrip("/")).removesuffix("/public") + "/public"
     try:
         status, body = asyncio.run(_get(address))
     except (aiohttp.ClientError, TimeoutError, ValueError) as error:

@@ -10,6 +10,7 @@ from services.collections.handlers.collection import CommandHandlers
 from services.collections.handlers.package import PackageHandlers
 from services.collections.handlers.pin import PinHandlers
 from services.collections.handlers.project import ProjectHandlers
+from services.collections.pages.rendering import prepare
 from services.collections.projections.artworks import ARTWORKS
 from services.collections.projections.collections import COLLECTIONS
 from services.collections.projections.component_assets import COMPONENT_ASSETS
@@ -22,6 +23,7 @@ from services.collections.queries.component_asset import ComponentAssetQueries
 from services.collections.queries.lists import ListQueries
 from services.collections.queries.metadata import MetadataQueries
 from services.collections.queries.package import PackageQueries
+from services.collections.queries.page import PageQueries
 from services.collections.queries.publication import PublicationQueries
 from services.collections.queries.revision import RevisionQueries
 from services.collections.queries.series import SeriesQueries
@@ -48,6 +50,7 @@ SERVICE = ServiceDefinition(
 
 
 async def build(runtime: Runtime) -> Parts:
+    prepare()
     store, settings = runtime.store, runtime.settings
     assert isinstance(settings, CollectionsSettings), "collections runs with its own settings"
     public_url = settings.public_url
@@ -63,6 +66,7 @@ async def build(runtime: Runtime) -> Parts:
         store, metadata_queries, token_queries, asset_queries, public_url, settings.package_max_bytes
     )
     package_progress = PackageProgress(store)
+    package_queries = PackageQueries(store, token_queries, package_progress, public_url)
     return Parts(
         route_handlers=ROUTES,
         consumers=consumers(ArtworkHandlers(store), package_handlers, package_progress, workflows, scaled_images),
@@ -75,7 +79,8 @@ async def build(runtime: Runtime) -> Parts:
             "queries": queries,
             "list_queries": ListQueries(store),
             "asset_queries": asset_queries,
-            "package_queries": PackageQueries(store, token_queries, package_progress, public_url),
+            "package_queries": package_queries,
+            "page_queries": PageQueries(metadata_queries, token_queries, package_queries, public_url),
             "metadata_queries": metadata_queries,
             "revision_queries": RevisionQueries(store, metadata_queries),
             "token_list_queries": TokenListQueries(metadata_queries, token_queries),

@@ -52,6 +52,8 @@ RULES = (
     Rule("/collections/{}/tokens/{}/thumbnail", Upstream.STORAGE, READS, roles=None),
     Rule("/ipfs/**", Upstream.STORAGE, READS, roles=None),
     Rule("/feed", Upstream.COLLECTIONS, READS, roles=None),
+    Rule("/c/{}", Upstream.COLLECTIONS, READS, roles=None),
+    Rule("/c/{}/{}", Upstream.COLLECTIONS, READS, roles=None),
     Rule("/collections/{}/variables.csv", Upstream.COLLECTIONS, frozenset({"PUT"}), body=4 * 1024**2, versioned=True),
     Rule("/collections/{}/series", Upstream.COLLECTIONS, versioned=True),
     Rule("/collections/{}/preview", Upstream.COLLECTIONS, versioned=True),

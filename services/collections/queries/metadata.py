@@ -70,7 +70,9 @@ class MetadataQueries:
 
     def offer(self, state: Collection, collection_id: UUID, rules: DocumentRules | None) -> Offer:
         """The fields that metadata is made from, of a collection in this state, without the URI of its cover token."""
-        link = f"{self.public_url.rstrip('/')}/collections/{collection_id}/public" if self.public_url else None
+        # What early releases published links to what was the only public address then.
+        page = f"/collections/{collection_id}/public" if rules is None else f"/c/{collection_id}"
+        link = f"{self.public_url.rstrip('/')}{page}" if self.public_url else None
         return Offer(
             title=state.fields.title,
             description=state.fields.description,

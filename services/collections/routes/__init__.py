@@ -16,6 +16,7 @@ from services.collections.routes.custody import transfer_custody
 from services.collections.routes.editing import configure_preview, edit_collection, set_receivers
 from services.collections.routes.metadata import get_collection_metadata, get_token, get_token_metadata
 from services.collections.routes.packages import cancel_package, get_package, request_package
+from services.collections.routes.pages import show_collection, show_token
 from services.collections.routes.pins import report_pin
 from services.collections.routes.projects import (
     choose_current_collection,
@@ -70,4 +71,6 @@ ROUTES: list[ControllerRouterHandler] = [
     transfer_custody,
     feed,
     list_assets_of_component,
+    show_collection,
+    show_token,
 ]

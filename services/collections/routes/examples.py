@@ -17,7 +17,7 @@ CREATOR = "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed"
 COVER = "https://images.example/first-light.png"
 BANNER = "https://images.example/first-light-banner.png"
 ARTWORK = "https://cdn.example/generations/71.png"
-PAGE_URL = f"https://emprops.example/collections/{COLLECTION_ID}/public"
+PAGE_URL = f"https://emprops.example/c/{COLLECTION_ID}"
 
 PROJECT = {
     "id": PROJECT_ID,
@@ -205,7 +205,7 @@ TOKEN_METADATA = {
     "name": "First Light #1",
     "description": "A tide, drawn at dawn",
     "image": ARTWORK,
-    "external_url": PAGE_URL,
+    "external_url": f"{PAGE_URL}/1",
     "attributes": [{"trait_type": "style", "value": "Noir"}],
 }
 

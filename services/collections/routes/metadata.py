@@ -1,6 +1,5 @@
 """Metadata of collections and tokens. Public, since marketplaces send no bearer token."""
 
-import hashlib
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -12,10 +11,10 @@ from services.collections.domain.chains import Chain
 from services.collections.queries.metadata import MetadataQueries
 from services.collections.routes import examples
 from services.collections.routes.documentation import documented
+from services.collections.routes.hashed import hashed
 from shared.content.package import canonical
 from shared.contracts.token_number import token_number
 from shared.http import ApiRequest, Envelope, FromPath, Principal
-from shared.http.etag import check_if_match, is_not_modified
 from shared.http.positions import WITHOUT_TABLES, following
 
 RECOGNIZING = {"public": True, "recognizes": True}
@@ -121,11 +120,6 @@ def reader_of(request: ApiRequest) -> UUID | None:
 
 def bare(request: ApiRequest, document: dict[str, Any]) -> Response[Any]:
     """A document without the envelope, or 304. Raises VERSION_CONFLICT (412)."""
-    content = canonical(document)
-    tag = f'"{hashlib.sha256(content).hexdigest()}"'
     # Without a token, only what is published can be read.
-    headers = {"etag": tag, "cache-control": PUBLIC if reader_of(request) is None else PRIVATE}
-    check_if_match(request, tag)
-    if is_not_modified(request.headers.get("if-none-match"), tag):
-        return Response(None, status_code=304, headers=headers)
-    return Response(content, media_type=MediaType.JSON, headers=headers)
+    cache_control = PUBLIC if reader_of(request) is None else PRIVATE
+    return hashed(request, canonical(document), MediaType.JSON, {"cache-control": cache_control})

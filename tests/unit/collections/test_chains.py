@@ -47,7 +47,7 @@ def offer(**changes) -> Offer:
         "images": ["https://example.com/1.png", {"url": "ipfs://" + CID}],
         "creators": [Creator(EVM), Creator(TEZOS, "Ada")],
         "royalties": [Royalty(EVM, 500), Royalty(TEZOS, 250)],
-        "link": "https://emprops.example/collections/1/public",
+        "link": "https://emprops.example/c/1",
     }
     return Offer(**{**fields, **changes})
 
@@ -92,7 +92,7 @@ def test_an_evm_collection_has_its_name_image_and_royalties():
             "description": "A tide, drawn",
             "image": "https://example.com/cover.png",
             "featured_image": "https://example.com/1.png",
-            "external_link": "https://emprops.example/collections/1/public",
+            "external_link": "https://emprops.example/c/1",
             "royalties": [{"receiver": EVM, "basis_points": 500}],
         }
 
@@ -123,7 +123,7 @@ def test_an_evm_token_has_opensea_attributes_with_a_display_type_for_numbers():
         "name": "First Light #3",
         "description": "A tide, drawn",
         "image": "https://cdn.example/71.png",
-        "external_url": "https://emprops.example/collections/1/public",
+        "external_url": "https://emprops.example/c/1/3",
         "attributes": [
             {"trait_type": "style", "value": "Noir"},
             {"trait_type": "steps", "value": 20, "display_type": "number"},
@@ -148,7 +148,7 @@ def test_a_tezos_collection_has_its_interfaces_and_authors():
         "version": "1.0.0",
         "license": {"name": "All rights reserved"},
         "authors": [f"Ada <{TEZOS}>"],
-        "homepage": "https://emprops.example/collections/1/public",
+        "homepage": "https://emprops.example/c/1",
         "imageUri": "https://example.com/cover.png",
         "interfaces": ["TZIP-012", "TZIP-016", "TZIP-021"],
     }
@@ -163,7 +163,7 @@ def test_a_tezos_token_has_its_files_attributes_and_royalties():
         "artifactUri": PNG.url,
         "displayUri": PNG.url,
         "thumbnailUri": PNG.url,
-        "externalUri": "https://emprops.example/collections/1/public",
+        "externalUri": "https://emprops.example/c/1/3",
         "creators": [TEZOS],
         "isBooleanAmount": True,
         "formats": [

@@ -136,7 +136,7 @@ def test_a_package_that_the_platform_publishes_is_verified(tmp_path: Path, platf
         {"root": "bafy-newer", "provenance": {"hash": "0" * 64}, "job_id": report["job_id"]},
         {"root": report["root"], "provenance": {"hash": report["provenance"]}, "job_id": report["job_id"]},
     ]
-    for path in ("/collections/3", "/collections/3/", "/collections/3/public"):
+    for path in ("/collections/3", "/collections/3/", "/collections/3/public", "/c/3", "/c/3/", "/c/3/12"):
         platform.answer = (200, {"data": {"id": report["collection_id"], "packages": listed}})
         assert run(file, "--collection", platform.url + path).exit_code == 0
         assert platform.paths[-1] == "/collections/3/public"

@@ -52,7 +52,7 @@ def token_metadata(offer: Offer, token: Token) -> dict[str, Any]:
         description=offer.description,
         image=token.image_uri,
         animation_url=token.uri(animation) if animation else None,
-        external_url=offer.link,
+        external_url=offer.token_link(token.number),
         attributes=[_attribute(trait) for trait in offer.traits(token)],
     )
 

@@ -35,8 +35,9 @@ class Creator(msgspec.Struct, frozen=True):
 class Offer(msgspec.Struct, frozen=True, kw_only=True):
     """`royalties` and `creators` on any chain; `royalty_receiver` takes all royalties on EVM chains.
 
-    `link` is the collection's public page; None if the service has no PUBLIC_URL. `cover` is the URI of the image of
-    token `cover_token`. `rules` is None for publications of early releases, whose documents keep their bytes.
+    `link` is the collection's public page, below which its tokens have theirs; None if the service has no PUBLIC_URL.
+    `cover` is the URI of the image of token `cover_token`. `rules` is None for publications of early releases, whose
+    documents keep their bytes, and all link to the collection.
     """
 
     title: str
@@ -102,6 +103,10 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True):
     def token_name(self, number: int) -> str:
         """The name of a token, by its number from 1."""
         return f"{self.title} #{number}"
+
+    def token_link(self, number: int) -> str | None:
+        """The token's public page; that of the collection in documents of early releases."""
+        return f"{self.link}/{number}" if self.link and self.rules is not None else self.link
 
     def _links(self) -> Iterator[str]:
         for image in self.images:

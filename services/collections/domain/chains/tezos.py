@@ -51,7 +51,7 @@ def token_metadata(offer: Offer, token: Token) -> dict[str, Any]:
         artifactUri=token.uri(artifact) if artifact else None,
         displayUri=uris.get("display", token.image_uri),
         thumbnailUri=uris.get("thumbnail", token.image_uri),
-        externalUri=offer.link,
+        externalUri=offer.token_link(token.number),
         minter=offer.minter,
         creators=[creator.address for creator in offer.creators_on(CHAIN)],
         isBooleanAmount=True,
