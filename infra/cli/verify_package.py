@@ -44,8 +44,9 @@ def verify_package(file: Path, root: str | None, collection: str | None, *, as_j
     the package, a metadata file that names it. Exits with 0 if so; otherwise prints the first difference, with its
     path, the member of the file, and byte offset, and exits with 1.
 
-    With --collection, such as https://api.example/collections/2b1a0f9e-8d7c-4b6a-9584-736251403f2e, the package must
-    be one that the platform lists as published of that collection; this alone needs a network, and no token.
+    With --collection, such as https://api.example/collections/2b1a0f9e-8d7c-4b6a-9584-736251403f2e or the address of
+    the collection's page, the package must be one that the platform lists as published of that collection; this alone
+    needs a network, and no token.
     """
     try:
         size = file.stat().st_size

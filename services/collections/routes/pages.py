@@ -7,14 +7,14 @@ from uuid import UUID
 
 from litestar import MediaType, Request, Response, get
 from litestar.di import NamedDependency
-from litestar.params import PathParameter, QueryParameter
+from litestar.params import QueryParameter
 
 from services.collections.pages.rendering import policy, render
 from services.collections.queries.page import PageQueries
 from services.collections.routes.hashed import hashed
 from shared.contracts.problem import Problem, not_found
 from shared.contracts.token_number import token_number
-from shared.http import ApiRequest
+from shared.http import ApiRequest, FromPath
 from shared.http.positions import following
 from shared.http.problems import EXCEPTION_HANDLERS, ProblemBody
 from shared.http.strict_urls import CANONICAL_UUID
@@ -26,7 +26,6 @@ SENTENCE = (
     "One that was published a moment ago may take a few seconds."
 )
 PageNumber = Annotated[int, QueryParameter(description="Of the list of artworks, from 1", ge=1, le=2**53)]
-Name = Annotated[str, PathParameter(max_length=200)]
 
 
 def _headers() -> dict[str, str]:
@@ -64,7 +63,7 @@ PAGE: dict[str, Any] = {
 
 @get("/c/{collection:str}", **PAGE)
 async def show_collection(
-    collection: Name, request: ApiRequest, page_queries: NamedDependency[PageQueries], *, page: PageNumber = 1
+    collection: FromPath[str], request: ApiRequest, page_queries: NamedDependency[PageQueries], *, page: PageNumber = 1
 ) -> Response[Any]:
     """A published collection: 48 of its artworks, its provenance, and how to verify it."""
     return _shown(request, "collection.html", await page_queries.collection(_id(collection), page))
@@ -72,7 +71,7 @@ async def show_collection(
 
 @get("/c/{collection:str}/{number:str}", **PAGE)
 async def show_token(
-    collection: Name, number: Name, request: ApiRequest, page_queries: NamedDependency[PageQueries]
+    collection: FromPath[str], number: FromPath[str], request: ApiRequest, page_queries: NamedDependency[PageQueries]
 ) -> Response[Any]:
     """A token of a published collection: its artwork, traits and provenance, and how to verify it."""
     return _shown(request, "token.html", await page_queries.token(_id(collection), _number(number)))

@@ -15,6 +15,7 @@ class HtmlPage(HTMLParser):
         super().__init__(convert_charrefs=True)
         self.elements: list[tuple[str, dict[str, str | None]]] = []
         self.texts: list[str] = []
+        self._places: list[tuple[str, ...]] = []
         self._open: list[str] = []
         self.feed(content.decode())
         self.close()
@@ -33,10 +34,15 @@ class HtmlPage(HTMLParser):
 
     def handle_data(self, data: str) -> None:
         self.texts.append(data)
+        self._places.append(tuple(self._open))
 
     @property
     def text(self) -> str:
         return "".join(self.texts)
+
+    def within(self, tag: str) -> list[str]:
+        """The texts in elements of this kind."""
+        return [text for text, place in zip(self.texts, self._places, strict=True) if tag in place]
 
     @property
     def shape(self) -> list[tuple[str, tuple[str, ...]]]:
