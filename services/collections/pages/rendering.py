@@ -10,7 +10,6 @@ from functools import cache
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
 
 from services.collections.pages import texts
 
@@ -37,7 +36,7 @@ def environment() -> Environment:
         size=texts.size,
         summary=texts.summary,
     )
-    templates.globals["style"] = Markup(style())  # noqa: S704 - our own file
+    templates.globals["style"] = style()
     return templates
 
 

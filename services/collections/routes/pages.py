@@ -61,7 +61,7 @@ PAGE: dict[str, Any] = {
 """What the handlers of all pages have in common. What is 404 is certain: see `shared.http.positions`."""
 
 
-@get("/c/{collection:str}", **PAGE)
+@get("/c/{collection:str}", summary="A collection's page", **PAGE)
 async def show_collection(
     collection: FromPath[str], request: ApiRequest, page_queries: NamedDependency[PageQueries], *, page: PageNumber = 1
 ) -> Response[Any]:
@@ -69,7 +69,7 @@ async def show_collection(
     return _shown(request, "collection.html", await page_queries.collection(_id(collection), page))
 
 
-@get("/c/{collection:str}/{number:str}", **PAGE)
+@get("/c/{collection:str}/{number:str}", summary="A token's page", **PAGE)
 async def show_token(
     collection: FromPath[str], number: FromPath[str], request: ApiRequest, page_queries: NamedDependency[PageQueries]
 ) -> Response[Any]:
