@@ -128,7 +128,7 @@ async def test_without_scripts_and_with_a_keyboard(running: RunningSet, sold: So
     assert await page.locator(".traits dt").all_inner_texts() == ["mood"]
     await page.get_by_role("link", name="Next").click()
     await page.wait_for_url(f"**{sold.path}/2")
-    await page.get_by_role("navigation", name="Collection").get_by_role("link").click()
+    await page.get_by_role("navigation", name="Collection", exact=True).get_by_role("link").click()
     await page.wait_for_url(f"**{sold.path}")
     await page.keyboard.press("Tab")
     await page.keyboard.press("Enter")
