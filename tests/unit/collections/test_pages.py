@@ -14,7 +14,7 @@ from services.collections.domain.artwork.tokens import Token
 from services.collections.domain.chains.offer import Creator
 from services.collections.pages import rendering, texts, views
 from services.collections.pages.addresses import Addresses
-from services.collections.views.package import Provenance, PublishedPackageView
+from services.collections.views.package import PinView, Provenance, PublishedPackageView
 from shared.contracts.collections import ArtworkFile, Trait
 from tests.support.examples import examples
 from tests.unit.collections.html_page import HtmlPage
@@ -31,7 +31,16 @@ OTHERS = {
     for kind, mime_type in (("mp4", "video/mp4"), ("mp3", "audio/mpeg"), ("html", "text/html"))
 }
 PACKAGE = PublishedPackageView(
-    root=ROOT, provenance=Provenance("ef" * 32, "sha256"), job_id=COLLECTION, chains=["BASE"], revision=2, size=4096
+    root=ROOT,
+    provenance=Provenance("ef" * 32, "sha256"),
+    job_id=COLLECTION,
+    chains=["BASE"],
+    revision=2,
+    size=4096,
+    pins=[
+        PinView(service=f"https://{name}.example/psa", status=status, reported_at=AT)
+        for name, status in (("keeps", "pinned"), ("failed", "failed"))
+    ],
 )
 
 
@@ -250,6 +259,8 @@ def test_how_to_verify_names_the_package_and_the_collection():
         assert f"curl -o package.car '{HOST}/ipfs/{ROOT}?format=car'" in page.text
         assert f"--root {ROOT} \\\n  --collection {HOST}/collections/{COLLECTION}" in page.text
         assert "ef" * 32 in page.text
+        assert "https://keeps.example/psa" in page.texts
+        assert "https://failed.example/psa" not in page.text
     assert "ab" * 32 in of_token().text
 
 
