@@ -11,6 +11,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from services.collections.domain.artwork.trait_types import plain
 from services.collections.pages import texts
 
 TEMPLATES = "pages/templates"
@@ -30,7 +31,7 @@ def environment() -> Environment:
     )
     templates.filters.update(
         parts=texts.parts,
-        plain=texts.plain,
+        plain=plain,
         chain=texts.chain,
         time=texts.time,
         size=texts.size,

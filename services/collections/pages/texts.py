@@ -1,12 +1,10 @@
-"""Texts of pages: numbers and times in words, and the links in what a creator wrote."""
+"""Texts of pages: sizes and times in words, and the links in what a creator wrote."""
 
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from decimal import Decimal
 from typing import NamedTuple
 
-from services.collections.domain.collection.fields import decimal_text
 from services.collections.domain.links import MAX_URL, is_link
 
 NAMES_OF_CHAINS = {"ETHEREUM": "Ethereum", "BASE": "Base", "TEZOS": "Tezos"}
@@ -36,11 +34,6 @@ def parts(text: str) -> Iterator[Part]:
         at = match.start() + len(url)
     if at < len(text):
         yield Part(text[at:], None)
-
-
-def plain(value: str | float) -> str:
-    """A trait's value: a number without an exponent."""
-    return value if isinstance(value, str) else decimal_text(Decimal(str(value)))
 
 
 def chain(name: str) -> str:

@@ -7,9 +7,9 @@ from uuid import UUID
 import msgspec
 
 from services.collections.domain.artwork.tokens import Token
+from services.collections.domain.artwork.trait_types import plain
 from services.collections.domain.chains.offer import Creator
 from services.collections.pages.addresses import Addresses
-from services.collections.pages.texts import plain
 from services.collections.views.package import PublishedPackageView
 from shared.contracts.collections import Trait
 
@@ -21,13 +21,20 @@ MAX_SPOKEN_TRAITS = 6
 
 
 class CollectionFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """What each page of a published collection has. `tokens`: how many there are; `packages`: the newest first."""
+    """What each page of a published collection has.
+
+    `tokens`: how many there are. `packages`: the newest first. `license_url`: https or ipfs.
+    """
 
     title: str
     description: str
     creators: Sequence[Creator]
     chain: str | None
     price: str | None
+    license: str | None
+    license_url: str | None
+    rights: str | None
+    tags: Sequence[str]
     tokens: int
     published_at: datetime
     revision: int | None

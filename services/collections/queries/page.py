@@ -5,7 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+import msgspec
+
 from services.collections.domain.chains.offer import Offer
+from services.collections.domain.links import is_link
 from services.collections.pages import texts
 from services.collections.pages.addresses import Addresses
 from services.collections.pages.views import (
@@ -34,7 +37,7 @@ class PageQueries:
 
     async def collection(self, collection_id: UUID, number: int) -> CollectionPage:
         """A page of a published collection, from 1. Raises NOT_FOUND, and UNAVAILABLE while tables are behind."""
-        facts, series, _ = await self._facts(collection_id)
+        facts, series, offer = await self._facts(collection_id)
         pages = pages_of(facts.tokens)
         if not 1 <= number <= pages:
             raise not_found(f"Page {number}")
@@ -42,7 +45,9 @@ class PageQueries:
         tokens = await self.token_queries.tokens(series, after=after, limit=TOKENS_PER_PAGE) if series else []
         return CollectionPage(
             facts=facts,
-            cards=[card(token, facts.addresses) for token in tokens],
+            cards=[
+                card(msgspec.structs.replace(token, traits=offer.traits(token)), facts.addresses) for token in tokens
+            ],
             number=number,
             pages=pages,
             others=pages_around(number, pages),
@@ -52,6 +57,7 @@ class PageQueries:
         """The page of a token of a published collection. Raises as `collection`."""
         facts, series, offer = await self._facts(collection_id)
         token = await self.token_queries.token(series, number)
+        token = msgspec.structs.replace(token, traits=offer.traits(token))
         return token_page(facts, token, offer.token_name(number))
 
     async def _facts(self, collection_id: UUID) -> tuple[CollectionFacts, FinishedSeries | None, Offer]:
@@ -61,7 +67,7 @@ class PageQueries:
         series, packages = await asyncio.gather(
             self.token_queries.series(state), self.package_queries.published(collection_id)
         )
-        offer = self.metadata_queries.offer(state, collection_id)
+        offer = self.metadata_queries.offer(state, collection_id, state.documents)
         chain = state.fields.blockchain
         facts = CollectionFacts(
             title=offer.title,
@@ -69,6 +75,10 @@ class PageQueries:
             creators=offer.creators,
             chain=texts.chain(chain) if chain else None,
             price=price_of(state.fields.price, chain),
+            license=offer.license,
+            license_url=offer.license_url if offer.license_url and is_link(offer.license_url) else None,
+            rights=offer.rights,
+            tags=offer.tags,
             tokens=series.tokens if series else 0,
             published_at=datetime.fromisoformat(state.publish_date),
             revision=state.revision,

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.collections.domain.artwork.tokens import Token
+from services.collections.domain.artwork.trait_types import document_rules
 from services.collections.domain.artwork.traits import traits_of
 from services.collections.domain.chains import CHAINS, collection_metadata, token_metadata
 from services.collections.domain.chains.evm import token_id
@@ -47,7 +48,7 @@ def offer(**changes) -> Offer:
         "images": ["https://example.com/1.png", {"url": "ipfs://" + CID}],
         "creators": [Creator(EVM), Creator(TEZOS, "Ada")],
         "royalties": [Royalty(EVM, 500), Royalty(TEZOS, 250)],
-        "link": "https://emprops.example/c/1",
+        "link": "https://emprops.example/collections/1/public",
     }
     return Offer(**{**fields, **changes})
 
@@ -92,7 +93,7 @@ def test_an_evm_collection_has_its_name_image_and_royalties():
             "description": "A tide, drawn",
             "image": "https://example.com/cover.png",
             "featured_image": "https://example.com/1.png",
-            "external_link": "https://emprops.example/c/1",
+            "external_link": "https://emprops.example/collections/1/public",
             "royalties": [{"receiver": EVM, "basis_points": 500}],
         }
 
@@ -123,13 +124,25 @@ def test_an_evm_token_has_opensea_attributes_with_a_display_type_for_numbers():
         "name": "First Light #3",
         "description": "A tide, drawn",
         "image": "https://cdn.example/71.png",
-        "external_url": "https://emprops.example/c/1/3",
+        "external_url": "https://emprops.example/collections/1/public",
         "attributes": [
             {"trait_type": "style", "value": "Noir"},
             {"trait_type": "steps", "value": 20, "display_type": "number"},
             {"trait_type": "noise", "value": 0.5, "display_type": "number"},
         ],
     }
+
+
+def test_tokens_link_to_pages_of_their_own_unless_an_early_release_published_them():
+    """Below that of the collection; documents of early releases keep their links: see the tests above."""
+    page, rules = "https://emprops.example/c/1", document_rules([TRAITS])
+    an_offer = offer(link=page, rules=rules)
+    evm_collection, evm = check_both("BASE", an_offer, token())
+    assert (evm_collection["external_link"], evm["external_url"]) == (page, f"{page}/3")
+    tezos_collection, tezos = check_both("TEZOS", an_offer, token())
+    assert (tezos_collection["homepage"], tezos["externalUri"]) == (page, f"{page}/3")
+    for chain, link in (("BASE", "external_url"), ("TEZOS", "externalUri")):
+        assert link not in token_metadata(chain, offer(link=None, rules=rules), token())
 
 
 def test_an_artwork_that_is_a_video_comes_with_its_image():
@@ -148,7 +161,7 @@ def test_a_tezos_collection_has_its_interfaces_and_authors():
         "version": "1.0.0",
         "license": {"name": "All rights reserved"},
         "authors": [f"Ada <{TEZOS}>"],
-        "homepage": "https://emprops.example/c/1",
+        "homepage": "https://emprops.example/collections/1/public",
         "imageUri": "https://example.com/cover.png",
         "interfaces": ["TZIP-012", "TZIP-016", "TZIP-021"],
     }
@@ -163,7 +176,7 @@ def test_a_tezos_token_has_its_files_attributes_and_royalties():
         "artifactUri": PNG.url,
         "displayUri": PNG.url,
         "thumbnailUri": PNG.url,
-        "externalUri": "https://emprops.example/c/1/3",
+        "externalUri": "https://emprops.example/collections/1/public",
         "creators": [TEZOS],
         "isBooleanAmount": True,
         "formats": [
