@@ -111,4 +111,4 @@ async def test_a_rebuilt_table_equals_the_live_one(api: Api, generation: Publish
         rebuilt = await rebuild(api.runtime.store, projection, swap=False)
         assert (rebuilt.missing, rebuilt.extra) == (0, 0)
         events[projection.name] = rebuilt.events
-    assert events == {"assets": 9, "generation_files": 9}
+    assert events == {"assets": 9, "generation_files": 9, "renditions": 9}
