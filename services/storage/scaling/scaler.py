@@ -1,10 +1,11 @@
 """Makes the smaller copies of published tokens' images, one image after the other.
 
-What is left to do is in the tables, so it goes on where it was after a restart. Replicas may do the same image: the
-files are the same, and one of them records it.
+What is left to do is in the tables, so it goes on where it was after a restart. Replicas may do the same image: one
+of them records it.
 """
 
 import asyncio
+import hashlib
 from collections.abc import AsyncIterator
 from functools import partial
 from typing import TYPE_CHECKING, LiteralString, NamedTuple
@@ -14,9 +15,9 @@ from services.storage.deciders import ASSET
 from services.storage.domain.asset import Asset, ScaleImage, asset_stream, decide
 from services.storage.handlers.asset import CommandHandlers, FileDeclaration
 from services.storage.providers.s3 import NoSuchFile, S3Store
-from shared.contracts.problem import Problem
 from shared.contracts.storage import AssetStored, ImageScaled, Rendition, RenditionKind
-from shared.eventstore import Context, EventStore, StoreUnavailable
+from shared.eventstore import Context, EventStore
+from shared.handling.transient import is_transient
 from shared.telemetry import get_logger
 
 if TYPE_CHECKING:
@@ -68,7 +69,9 @@ class Scaler:
                 checks = BEHIND_CHECKS
             try:
                 await self.scale_all()
-            except (Problem, StoreUnavailable) as error:
+            except Exception as error:
+                if not is_transient(error):
+                    raise
                 log.warning("images wait to be scaled", error=str(error))
             seconds = BEHIND_SECONDS if checks > 0 else CHECK_SECONDS
             checks -= 1
@@ -85,10 +88,10 @@ class Scaler:
             for image in (Image(*row) for row in rows):
                 try:
                     await self._scale(image)
-                except Problem as problem:
-                    if problem.code == "UNAVAILABLE":
+                except Exception as error:
+                    if is_transient(error):
                         raise
-                    log.warning("an image was not scaled", asset_id=image.asset_id, problem=problem.detail)
+                    log.exception("an image was not scaled", asset_id=image.asset_id)
                 last = image.asset_id
             if len(rows) < BATCH:
                 return
@@ -125,7 +128,7 @@ class Scaler:
         declared = FileDeclaration(
             user_id=image.user_id,
             name=f"{kind}.webp",
-            path=rendition_path(image, kind),
+            path=rendition_path(image, kind, copy.content),
             mime_type=WEBP,
             collection_id=image.collection_id,
         )
@@ -145,9 +148,10 @@ class Scaler:
         )
 
 
-def rendition_path(image: AssetStored, kind: RenditionKind) -> str:
-    """The path of a smaller copy: one folder for each image."""
-    return f"renditions/{image.user_id}/{image.asset_id}/{kind}.webp"
+def rendition_path(image: AssetStored, kind: RenditionKind, content: bytes) -> str:
+    """The path of a smaller copy: another one for other bytes, which another version of the encoder may make."""
+    digest = hashlib.sha256(content).hexdigest()[:16]
+    return f"renditions/{image.user_id}/{image.asset_id}/{digest}/{kind}.webp"
 
 
 def _decoded(content: bytes) -> "Picture | None":

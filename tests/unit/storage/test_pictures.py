@@ -4,6 +4,8 @@ import io
 import zlib
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
 from services.storage.scaling.pictures import MAX_PIXELS, scaled
@@ -76,6 +78,17 @@ def test_the_same_image_gives_the_same_bytes():
 )
 def test_what_can_not_be_decoded_has_no_copies(content: bytes):
     assert scaled(content) is None
+
+
+@pytest.mark.parametrize("form", ["PNG", "JPEG", "GIF", "WEBP"])
+@given(data=st.data())
+def test_no_damage_ends_the_decoder_with_an_error(form: str, data: st.DataObject):
+    """Bytes that differ anywhere, and an end that comes too early."""
+    content = bytearray(file_of(Image.radial_gradient("L").resize((24, 16)), form))
+    for _ in range(data.draw(st.integers(1, 4))):
+        content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
+    picture = scaled(bytes(content[: data.draw(st.integers(1, len(content)))]))
+    assert picture is None or set(picture.copies) == {"display", "thumbnail"}
 
 
 def test_an_image_of_more_pixels_than_are_decoded_is_refused_by_its_header(monkeypatch: pytest.MonkeyPatch):
