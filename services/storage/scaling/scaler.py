@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 MAX_BYTES = 64 * 1024 * 1024
 """Of an image file that is decoded; it is in memory meanwhile."""
-BATCH = 50
+BATCH = 20
 BEHIND_SECONDS, BEHIND_CHECKS = 0.5, 60
 """After a publication, how often it is looked whether its images have arrived in the read tables."""
 CHECK_SECONDS = 60.0
@@ -34,14 +34,18 @@ WEBP = "image/webp"
 ACTOR = "scaler"
 
 SELECT_UNSCALED: LiteralString = """
-select distinct a.asset_id, a.path
-from published_collections c
-join published_tokens t on t.collection_id = c.collection_id and t.number <= c.tokens
-join generation_files_v1 f on f.gid = t.gid and f.job_id = c.job_id
-join assets_v3 a on a.asset_id = f.image_id and a.gid = t.gid and a.job_id = c.job_id
-left join renditions_v1 r on r.asset_id = a.asset_id
-where c.has_renditions and not c.is_archived and r.asset_id is null and a.asset_id > %s
-order by a.asset_id limit %s"""
+select asset_id, path from (
+  select a.asset_id, a.path, row_number() over (partition by a.user_id order by a.asset_id) as turn
+  from published_collections c
+  join published_tokens t on t.collection_id = c.collection_id and t.number <= c.tokens
+  join generation_files_v1 f on f.gid = t.gid and f.job_id = c.job_id
+  join assets_v3 a on a.asset_id = f.image_id and a.gid = t.gid and a.job_id = c.job_id
+  left join renditions_v1 r on r.asset_id = a.asset_id
+  where c.has_renditions and not c.is_archived and r.asset_id is null and a.asset_id <> all(%s::bigint[])
+  group by a.asset_id, a.path, a.user_id
+) waiting
+order by turn, asset_id limit %s"""
+"""The users' images in turn, so that none waits for another user's thousands."""
 
 log = get_logger("storage")
 
@@ -81,10 +85,10 @@ class Scaler:
                 continue
 
     async def scale_all(self) -> None:
-        """Scales all images that are to be. One that fails does not block those after it."""
-        last = 0
+        """Scales all images that are to be, each once. One that fails does not block those after it."""
+        tried: list[int] = []
         while True:
-            rows = await self._store.pool.rows(SELECT_UNSCALED, (last, BATCH))
+            rows = await self._store.pool.rows(SELECT_UNSCALED, (tried, BATCH))
             for image in (Image(*row) for row in rows):
                 try:
                     await self._scale(image)
@@ -92,7 +96,7 @@ class Scaler:
                     if is_transient(error):
                         raise
                     log.exception("an image was not scaled", asset_id=image.asset_id)
-                last = image.asset_id
+                tried.append(image.asset_id)
             if len(rows) < BATCH:
                 return
 

@@ -22,15 +22,22 @@ PATH = f"/collections/{COLLECTION}/tokens"
 PROJECT = UUID(int=20)
 
 
-async def generation_of(api: Api, generation: Publisher, *files: tuple[bytes, str], gid: UUID | None = None) -> UUID:
-    """A completed generation of JOB with these files, each with its type."""
+async def generation_of(
+    api: Api,
+    generation: Publisher,
+    *files: tuple[bytes, str],
+    gid: UUID | None = None,
+    user: UUID = ALICE,
+    job: UUID = JOB,
+) -> UUID:
+    """A completed generation of a job with these files, each with its type."""
     gid = gid or uuid4()
     outputs = []
     for number, (content, mime_type) in enumerate(files):
-        grant = api.grant(gid=str(gid), prefix=f"generations/{ALICE}/{JOB}/{gid}/{SID}/")
+        grant = api.grant(user, job, gid=str(gid), prefix=f"generations/{user}/{job}/{gid}/{SID}/")
         asset = (await api.upload(content, f"{number}.bin", grant, content_type=mime_type)).data
         outputs.append(Output("asset", asset["id"], mime_type=mime_type))
-    completed = GenerationCompleted(gid, JOB, ALICE, 1, [StepOutputs(77, outputs)], {})
+    completed = GenerationCompleted(gid, job, user, 1, [StepOutputs(77, outputs)], {})
     await generation.publish(gid, completed)
     return gid
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import io
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 from PIL import Image
@@ -13,7 +13,7 @@ from services.storage.scaling import scaler
 from shared.contracts.collections import ChosenSeries, CollectionPublished, DocumentRules
 from shared.contracts.storage import ImageScaled
 from tests.integration.storage.test_public_tokens import FILM, PROJECT, generation_of, read
-from tests.support.apps.client import ALICE
+from tests.support.apps.client import ALICE, BOB
 from tests.support.apps.storage import COLLECTION, JOB, Api, sha256
 from tests.support.patience import eventually
 from tests.support.publishing import Publisher
@@ -27,10 +27,16 @@ def png(width: int, height: int, colour: str = "teal") -> bytes:
     return buffer.getvalue()
 
 
-async def publish(collections: Publisher, *gids: UUID, documents: DocumentRules | None = WITH_COPIES) -> None:
-    series = ChosenSeries(JOB, list(gids))
-    event = CollectionPublished(COLLECTION, PROJECT, ALICE, "2026-11-27T12:00:00.000Z", series, 1, documents)
-    await collections.publish(COLLECTION, event)
+async def publish(
+    collections: Publisher,
+    *gids: UUID,
+    documents: DocumentRules | None = WITH_COPIES,
+    collection: UUID = COLLECTION,
+    job: UUID = JOB,
+) -> None:
+    series = ChosenSeries(job, list(gids))
+    event = CollectionPublished(collection, PROJECT, ALICE, "2026-11-27T12:00:00.000Z", series, 1, documents)
+    await collections.publish(collection, event)
 
 
 async def scaled_of(api: Api, asset_id: int) -> ImageScaled:
@@ -114,7 +120,7 @@ async def test_what_an_early_release_published_keeps_its_thumbnail(
     gid = await generation_of(api, generation, (picture, "image/png"))
     await publish(collections, gid, documents=None)
     assert (await read(api, "1/thumbnail")).raw == picture
-    rows = await api.runtime.store.pool.rows(scaler.SELECT_UNSCALED, (0, 10))
+    rows = await api.runtime.store.pool.rows(scaler.SELECT_UNSCALED, ([], 10))
     assert rows == []
 
 
@@ -140,3 +146,24 @@ async def test_a_fault_at_one_image_stops_no_other(
     assert (await scaled_of(api, second_id)).width == 50
     is_mended.set()
     assert (await scaled_of(api, poison_id)).width == 60
+
+
+async def test_no_user_waits_for_another_users_many_images(
+    api: Api, generation: Publisher, collections: Publisher, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(scaler.Scaler, "scale_all", lambda _: asyncio.sleep(0))
+    job, collection = uuid4(), uuid4()
+    many = [await generation_of(api, generation, (png(40, 40 + number), "image/png")) for number in range(3)]
+    one = await generation_of(api, generation, (png(60, 40), "image/png"), user=BOB, job=job)
+    last = (await api.get("/assets?limit=1", BOB)).data[0]["id"]
+    await publish(collections, *many)
+    await publish(collections, one, collection=collection, job=job)
+
+    async def order() -> list[int] | None:
+        rows = await api.runtime.store.pool.rows(scaler.SELECT_UNSCALED, ([], 10))
+        return [asset_id for asset_id, _ in rows] if len(rows) == 4 else None
+
+    waiting = await eventually(order, what="all images to wait")
+    assert waiting.index(last) == 1
+    rows = await api.runtime.store.pool.rows(scaler.SELECT_UNSCALED, (waiting[:2], 10))
+    assert [asset_id for asset_id, _ in rows] == waiting[2:], "what was tried comes no more"
