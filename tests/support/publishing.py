@@ -9,13 +9,17 @@ from shared.contracts.event import Event
 from shared.eventstore import Codec, Context, EventStore, StreamAppend
 from shared.messaging import Relay
 from shared.stopping import stop
+from tests.support.patience import eventually
 
 
 class Publisher:
-    """Appends events to the service's store."""
+    """Appends events to the service's store, and with `waits` waits until they are published.
 
-    def __init__(self, store: EventStore) -> None:
-        self.store = store
+    Readers without a position can be sure only of what is.
+    """
+
+    def __init__(self, store: EventStore, relay: Relay, *, waits: bool = False) -> None:
+        self.store, self._relay, self._waits = store, relay, waits
         self._versions: dict[UUID, int] = {}
 
     async def publish(self, stream_id: UUID, *events: Event, command_id: UUID | None = None) -> int:
@@ -24,17 +28,20 @@ class Publisher:
         version = self._versions.get(stream_id, 0)
         appended = await self.store.append([StreamAppend(stream_id, version, events)], context)
         self._versions[stream_id] = appended.versions[stream_id]
+        if self._waits:
+            await eventually(lambda: self._relay.published >= appended.position, "the events to be published")
         return appended.position
 
 
 @contextlib.asynccontextmanager
 async def publisher(
-    service: str, events: tuple[type[Event], ...], database: str, nats_url: str
+    service: str, events: tuple[type[Event], ...], database: str, nats_url: str, *, waits: bool = False
 ) -> AsyncIterator[Publisher]:
     """A stand-in for `service`, with its own database and a running relay."""
     async with EventStore.open(database, Codec(events)) as store:
-        relay = asyncio.create_task(Relay(store, service, nats_url).run())
+        relay = Relay(store, service, nats_url)
+        running = asyncio.create_task(relay.run())
         try:
-            yield Publisher(store)
+            yield Publisher(store, relay, waits=waits)
         finally:
-            await stop(relay)
+            await stop(running)

@@ -22,13 +22,13 @@ async def api(database: str, nats_url: str, bucket: Bucket, tmp_path: Path) -> A
 @pytest_asyncio.fixture
 async def generation(databases: Callable[..., str], nats_url: str) -> AsyncIterator[Publisher]:
     """In place of the generation service: publishes its events of generations to the consumers over NATS."""
-    async with publisher("generation", EVENTS, databases(), nats_url) as started:
+    async with publisher("generation", EVENTS, databases(), nats_url, waits=True) as started:
         yield started
 
 
 @pytest_asyncio.fixture
 async def collections(databases: Callable[..., str], nats_url: str) -> AsyncIterator[Publisher]:
     """In place of the collections service: COLLECTION is created."""
-    async with publisher("collections", contract.EVENTS, databases(), nats_url) as started:
+    async with publisher("collections", contract.EVENTS, databases(), nats_url, waits=True) as started:
         await started.publish(COLLECTION, CollectionCreated(COLLECTION, UUID(int=20), ALICE, "Tides", "", {}))
         yield started
