@@ -133,12 +133,19 @@ async def test_a_client_that_falls_silent_is_not_waited_for(
         assert api.objects() == {}
 
 
+async def change(sql: psycopg.Connection, statement: str) -> None:
+    """In a thread: the locks that it waits for are held by tasks of this process."""
+    await asyncio.to_thread(sql.execute, statement)
+
+
 async def test_files_are_read_while_their_table_stands_still(api: Api):
     """At an event that the table can't handle. Steps of running jobs must still be able to read their files."""
     refused = "begin if new.name = 'poison' then raise exception 'on purpose'; end if; return new; end"
     with psycopg.connect(api.runtime.store.dsn, autocommit=True) as sql:
-        sql.execute(f"create function refuse() returns trigger language plpgsql as $$ {refused} $$")
-        sql.execute(f"create trigger refuse before insert on {ASSETS.table} for each row execute function refuse()")
+        await change(sql, f"create function refuse() returns trigger language plpgsql as $$ {refused} $$")
+        await change(
+            sql, f"create trigger refuse before insert on {ASSETS.table} for each row execute function refuse()"
+        )
         poison = (await api.upload(b"poison", "poison")).data
         asset = (await api.upload(b"after", "after.png")).data
         assert (await api.get(f"/assets/{asset['id']}/content")).body == b"after"
@@ -146,7 +153,7 @@ async def test_files_are_read_while_their_table_stands_still(api: Api):
         assert (await api.get(f"/assets/{asset['id']}")).data["sha256"] == asset["sha256"]
         assert (await api.get(f"/assets/{asset['id']}/content", BOB)).refusal == (404, "NOT_FOUND", [])
         assert (await api.get("/assets/4711/content")).refusal == (404, "NOT_FOUND", [])
-        sql.execute(f"drop trigger refuse on {ASSETS.table}")
+        await change(sql, f"drop trigger refuse on {ASSETS.table}")
         rows = f"select count(*) from {ASSETS.table}"
         await eventually(lambda: sql.execute(rows).fetchone() == (2,), "the table to take in both")
 
@@ -155,8 +162,12 @@ async def test_a_table_that_is_too_far_behind_is_no_404(api: Api, monkeypatch: p
     monkeypatch.setattr(pending_rows, "MAX_EVENTS", 1)
     monkeypatch.setattr(pending_rows, "PAGE", 1)
     with psycopg.connect(api.runtime.store.dsn, autocommit=True) as sql:
-        sql.execute("create function refuse() returns trigger language plpgsql as $$ begin raise exception 'x'; end $$")
-        sql.execute(f"create trigger refuse before insert on {ASSETS.table} for each row execute function refuse()")
+        await change(
+            sql, "create function refuse() returns trigger language plpgsql as $$ begin raise exception 'x'; end $$"
+        )
+        await change(
+            sql, f"create trigger refuse before insert on {ASSETS.table} for each row execute function refuse()"
+        )
         assert (await api.upload(b"first", "first.png")).status == 201
         second = (await api.upload(b"second", "second.png")).data
         assert (await api.get(f"/assets/{second['id']}/content")).refusal == (503, "UNAVAILABLE", [])
