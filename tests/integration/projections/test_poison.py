@@ -1,5 +1,6 @@
 """An event that one read table can't apply stops that table only; it is reported, and can be skipped for good."""
 
+import asyncio
 from dataclasses import replace
 from typing import Any
 from uuid import uuid4
@@ -150,13 +151,16 @@ async def test_a_repeated_transient_error_of_one_event_stops_its_table(
     """
     poisoned, healthy = uuid4(), uuid4()
     async with projecting(store, TALLIES, SUMS, STEPS) as projector:
-        sql.execute(
+        # In a thread: the locks that it waits for are held by tasks of this loop.
+        await asyncio.to_thread(
+            sql.execute,
             "create function refuse() returns trigger language plpgsql as $$ begin"
             f" if new.total >= {POISON} then raise exception 'refused' using errcode = '{code}'; end if;"
-            " return new; end $$"
+            " return new; end $$",
         )
-        sql.execute(
-            f"create trigger refuses before insert or update on {TALLIES.table} for each row execute function refuse()"
+        await asyncio.to_thread(
+            sql.execute,
+            f"create trigger refuses before insert or update on {TALLIES.table} for each row execute function refuse()",
         )
         before = await store.append(counted(poisoned, 0, 1), context())
         poison = await store.append(counted(poisoned, 1, POISON), context())
