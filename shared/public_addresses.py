@@ -5,8 +5,9 @@ a moment later does not matter (DNS rebinding). Each redirect is checked in the 
 """
 
 import asyncio
+import contextlib
 import socket
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from ipaddress import (
     IPv4Address,
     IPv4Network,
@@ -15,12 +16,21 @@ from ipaddress import (
     ip_address,
     ip_network,
 )
+from typing import Any
 
+import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
+MAX_REDIRECTS = 5
+REDIRECTS = frozenset({301, 302, 303, 307, 308})
+
 NAT64 = (ip_network("64:ff9b::/96"), ip_network("64:ff9b:1::/48"))
 """Prefixes under which IPv6 addresses stand for IPv4 ones (RFC 6052, RFC 8215): in the last 32 bits."""
+
+
+class BadRedirect(Exception):  # noqa: N818 - as NotAllowed
+    """Redirects lead to nothing that can be fetched. The message says how, as the end of a sentence about the URL."""
 
 
 class NotAllowed(OSError):  # noqa: N818 - a condition; an OSError, as resolvers raise
@@ -104,6 +114,33 @@ class PublicResolver(AbstractResolver):
 
     async def close(self) -> None:
         """Holds nothing."""
+
+
+@contextlib.asynccontextmanager
+async def fetched(
+    session: aiohttp.ClientSession, addresses: PublicAddresses, url: URL, **options: Any
+) -> AsyncIterator[aiohttp.ClientResponse]:
+    """The response to a GET after all redirects, each checked as `url` itself. `options` are those of `session.get`.
+
+    The session must resolve names with PublicResolver. Raises NotAllowed, BadRedirect, and aiohttp's errors.
+    """
+    for _ in range(MAX_REDIRECTS + 1):
+        addresses.check_url(url)
+        try:
+            response = await session.get(url, allow_redirects=False, **options)
+        except aiohttp.ClientConnectorError as error:
+            if isinstance(error.os_error, NotAllowed):
+                raise error.os_error from None
+            raise
+        async with response:
+            if response.status not in REDIRECTS or "Location" not in response.headers:
+                yield response
+                return
+            try:
+                url = url.join(URL(response.headers["Location"]))
+            except ValueError:
+                raise BadRedirect("is redirected to a text that is not a URL") from None
+    raise BadRedirect(f"is behind more than {MAX_REDIRECTS} redirects")
 
 
 def _result(host: str, info: Sequence[object]) -> ResolveResult:

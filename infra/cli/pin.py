@@ -8,7 +8,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
-from uuid import UUID
 
 import click
 from rich.console import Console
@@ -17,7 +16,7 @@ from infra.cli.api_access import call_api
 from infra.cli.escaping import escape, escape_json
 from infra.cli.options import examples, fail, json_option
 from infra.cli.pinning_service import PinningError, PinningService, PinStatus, Unreachable
-from infra.cli.public_collection import PublicCollection, compare, public_collection
+from infra.cli.public_collection import PublicCollection, api_address, compare, public_collection
 from shared.content.difference import Difference
 from shared.content.verification import verify
 
@@ -26,7 +25,6 @@ LOOK_EVERY, LOOK_SELDOM = 1.0, 15.0
 PATIENCE = 600.0
 """Seconds for which a service may not answer while a request is under way."""
 INTERRUPTED = 130
-COLLECTIONS = "/collections/"
 
 
 class Package(NamedTuple):
@@ -79,8 +77,14 @@ def pin(
         raise SystemExit(INTERRUPTED) from None
     except (PinningError, Unreachable) as error:
         fail(str(error))
-    is_recorded = _record(package, collection, data, token, endpoint.rstrip("/"), status)
-    _print(package, status, as_json=as_json, is_recorded=is_recorded)
+    is_recorded = False
+    try:
+        is_recorded = _record(package, collection, data, token, endpoint.rstrip("/"), status)
+    finally:  # the service keeps it, also if that can't be recorded
+        _print(package, status, as_json=as_json, is_recorded=is_recorded)
+    if not is_recorded and not as_json:
+        hint = "with --collection, and --data or --token, the collection's public page shows it"
+        click.echo(f"The outcome is not recorded: {hint}", err=True)
     raise SystemExit(0 if status.status == "pinned" else 1)
 
 
@@ -179,7 +183,7 @@ def _record(
     """Records the outcome with the collection; False without a collection, or without access to it."""
     if package.collection is None or collection is None or (data is None and token is None):
         return False
-    url = collection[: collection.rindex(COLLECTIONS)] if COLLECTIONS in collection else collection
+    url: str | None = api_address(collection).rpartition("/collections/")[0]
     body: dict[str, Any] = {
         "cid": package.root,
         "service": service,
@@ -187,16 +191,10 @@ def _record(
         "status": status.status,
         "reason": status.reason or None,
     }
-    path = _path(package.collection.id)
-    if data is not None:
-        call_api(data, None, None, lambda client: client.call("POST", path, body))
-    else:
-        call_api(None, url, token, lambda client: client.call("POST", path, body))
+    path = f"/collections/{package.collection.id}/pins"
+    url, token = (None, None) if data is not None else (url, token)
+    call_api(data, url, token, lambda client: client.call("POST", path, body))
     return True
-
-
-def _path(collection_id: UUID) -> str:
-    return f"/collections/{collection_id}/pins"
 
 
 def _display(*, quiet: bool) -> Callable[[str], None]:
@@ -222,6 +220,3 @@ def _print(package: Package, status: PinStatus, *, as_json: bool, is_recorded: b
         click.echo(escape(f"emprops: {package.root} was not pinned: {status.reason or 'no reason'}"), err=True)
     else:
         click.echo(escape(f"pinned {package.root} (request {status.requestid})"))
-    if not is_recorded:
-        hint = "with --collection, and --data or --token, the collection's public page shows it"
-        click.echo(f"The outcome is not recorded: {hint}", err=True)

@@ -50,7 +50,7 @@ def public_collection(url: str) -> PublicCollection:
 
     `url` is its address in the API, with or without `/public`, or that of its page or of a token's, as metadata has it.
     """
-    address = _PAGE.sub(r"/collections/\1", url.rstrip("/")).removesuffix("/public") + "/public"
+    address = f"{api_address(url)}/public"
     try:
         status, body = asyncio.run(_get(address))
     except (aiohttp.ClientError, TimeoutError, ValueError) as error:
@@ -64,6 +64,11 @@ def public_collection(url: str) -> PublicCollection:
         return msgspec.json.decode(body, type=_Answer).data
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         fail(f"{address} does not list the packages of a collection: {error}")
+
+
+def api_address(url: str) -> str:
+    """The address of a collection in the API: of that, of its `/public`, or of a page."""
+    return _PAGE.sub(r"/collections/\1", url.rstrip("/")).removesuffix("/public")
 
 
 def compare(verified: Verified, collection: PublicCollection, url: str) -> None:

@@ -59,25 +59,9 @@ async def build(runtime: Runtime) -> Parts:
         at_once=settings.uploads_at_once,
         idle_seconds=settings.upload_idle_seconds,
     )
-    package_files = CommandHandlers(
-        runtime.store,
-        objects,
-        links.link,
-        max_bytes=settings.package_max_bytes,
-        at_once=settings.packages_at_once,
-        idle_seconds=PIECE_SECONDS,
-    )
-    package_blocks = PackageBlocks(runtime.store)
-    builds = PackageBuilds(runtime.store)
+    package_blocks, builds = PackageBlocks(runtime.store), PackageBuilds(runtime.store)
     package_handlers = PackageHandlers(runtime.store, builds, settings.package_max_bytes)
-    builder = PackageBuilder(
-        runtime.store,
-        package_handlers,
-        builds,
-        PackageFiles(Artworks(runtime.store, objects), package_files, package_blocks),
-        objects,
-        settings.packages_at_once,
-    )
+    builder = _builder(runtime, settings, objects, links, package_handlers, package_blocks, builds)
     fetcher = Fetcher(
         PublicAddresses(settings.fetch_private_hosts.split(",")),
         max_bytes=settings.fetch_max_bytes,
@@ -113,3 +97,25 @@ async def build(runtime: Runtime) -> Parts:
         background=[keep_bucket, builder.run, scaler.run],
         issuers=[Issuer(settings.grants_issuer, settings.grants_jwks_url, grants.ROLES)],
     )
+
+
+def _builder(
+    runtime: Runtime,
+    settings: StorageSettings,
+    objects: S3Store,
+    links: Links,
+    handlers: PackageHandlers,
+    blocks: PackageBlocks,
+    builds: PackageBuilds,
+) -> PackageBuilder:
+    """Packages have bounds of their own: they are larger than uploads, and their bytes come from the file store."""
+    files = CommandHandlers(
+        runtime.store,
+        objects,
+        links.link,
+        max_bytes=settings.package_max_bytes,
+        at_once=settings.packages_at_once,
+        idle_seconds=PIECE_SECONDS,
+    )
+    package_files = PackageFiles(Artworks(runtime.store, objects), files, blocks)
+    return PackageBuilder(runtime.store, handlers, builds, package_files, objects, settings.packages_at_once)

@@ -12,15 +12,13 @@ from yarl import URL
 from services.storage.domain.paths import clean_name
 from shared.content.media import kind_of
 from shared.contracts.problem import Detail, Problem, invalid
-from shared.public_addresses import NotAllowed, PublicAddresses, PublicResolver
+from shared.public_addresses import BadRedirect, NotAllowed, PublicAddresses, PublicResolver, fetched
 
 CHUNK = 64 * 1024
 FIRST_BYTES = 4096
 """Bytes by which an image is recognised; a server may send them in several parts."""
-MAX_REDIRECTS = 5
 MAX_URL = 2000
 """Characters."""
-REDIRECTS = frozenset({301, 302, 303, 307, 308})
 UNNAMED = "image"
 """The name of a file whose URL ends without one that storage takes."""
 
@@ -47,8 +45,10 @@ class Fetcher:
                 asyncio.timeout(self._seconds) as bound,
                 self._slots,
                 self._session() as session,
-                await self._response(session, url) as response,
+                fetched(session, self._addresses, url) as response,
             ):
+                if response.status != 200:
+                    raise _refusal(f"can't be read: {response.host} answered {response.status}")
                 chunks = response.content.iter_chunked(CHUNK)
                 start = b""
                 while len(start) < FIRST_BYTES and (chunk := await anext(chunks, b"")):
@@ -58,6 +58,12 @@ class Fetcher:
                 yield Image(kind, self._bounded(start, chunks, bound))
         except TimeoutError as error:
             raise _refusal(f"was not sent within {self._seconds:g} s") from error
+        except NotAllowed as error:
+            raise _refusal(f"is not fetched: {error}") from error
+        except BadRedirect as error:
+            raise _refusal(str(error)) from error
+        except aiohttp.ClientConnectorError as error:
+            raise _refusal(f"can't be read: {error.host} can't be reached") from error
         except aiohttp.ClientError as error:
             raise _refusal(f"can't be read: the connection failed ({type(error).__name__})") from error
 
@@ -71,30 +77,6 @@ class Fetcher:
             timeout=aiohttp.ClientTimeout(total=None),
             trust_env=False,
         )
-
-    async def _response(self, session: aiohttp.ClientSession, url: URL) -> aiohttp.ClientResponse:
-        """After all redirects, each of which is checked as the URL itself."""
-        try:
-            for _ in range(MAX_REDIRECTS + 1):
-                self._addresses.check_url(url)
-                response = await session.get(url, allow_redirects=False)
-                if response.status in REDIRECTS and "Location" in response.headers:
-                    response.close()
-                    url = url.join(URL(response.headers["Location"]))
-                    continue
-                if response.status != 200:
-                    response.close()
-                    raise _refusal(f"can't be read: {url.host} answered {response.status}")
-                return response
-        except NotAllowed as error:
-            raise _refusal(f"is not fetched: {error}") from error
-        except aiohttp.ClientConnectorError as error:
-            if isinstance(error.os_error, NotAllowed):
-                raise _refusal(f"is not fetched: {error.os_error}") from error
-            raise _refusal(f"can't be read: {url.host} can't be reached") from error
-        except ValueError as error:
-            raise _refusal("is redirected to a text that is not a URL") from error
-        raise _refusal(f"is behind more than {MAX_REDIRECTS} redirects")
 
     async def _bounded(
         self, start: bytes, chunks: AsyncIterator[bytes], bound: asyncio.Timeout

@@ -3,19 +3,18 @@
 import asyncio
 import mimetypes
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote
 
 import aiohttp
 from yarl import URL
 
-from shared.public_addresses import NotAllowed, PublicAddresses
+from shared.public_addresses import BadRedirect, NotAllowed, PublicAddresses, fetched
 from workers.kit.faults import StepFault, permanent, transient
 
 CHUNK = 256 * 1024
-MAX_REDIRECTS = 5
 SILENT_SECONDS = 30.0
 """Without a byte for so long, a server counts as silent."""
-REDIRECTS = frozenset({301, 302, 303, 307, 308})
 NOT_YET = frozenset({404, 408, 425, 429})
 """Another try may find the file: some APIs name it before it is there."""
 UNSPECIFIC_TYPES = frozenset({"", "application/octet-stream", "binary/octet-stream"})
@@ -29,39 +28,27 @@ class Downloads:
 
     async def to_file(self, address: str, path: Path) -> str:
         """Writes the file to `path`, and returns its media type. Raises StepFault."""
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=SILENT_SECONDS)
+        options: dict[str, Any] = {"headers": {"Accept-Encoding": "identity"}, "timeout": timeout}
         try:
             url = URL(address)
-            for _ in range(MAX_REDIRECTS + 1):
-                self._addresses.check_url(url)
-                target = await self._once(url, path)
-                if not isinstance(target, URL):
-                    return media_type(target, url.path, path)
-                url = target
+            async with fetched(self._http, self._addresses, url, **options) as response:
+                if response.status != 200:
+                    raise _refusal(response.url, response.status)
+                await self._write(response, path)
+                stated = response.content_type if "Content-Type" in response.headers else ""
+                return media_type(stated, response.url.path, path)
         except NotAllowed as error:
             raise permanent("API_ADDRESS", f"The API's file can't be fetched: {error}") from None
-        except (ValueError, aiohttp.InvalidURL):
+        except BadRedirect as error:
+            raise permanent("API_FILE", f"The API's file {error}") from None
+        except ValueError:  # InvalidURL is one, too
             raise permanent("API_FILE", "The API's answer names a file by a text that is not a URL") from None
-        raise permanent("API_FILE", f"The API's file is behind more than {MAX_REDIRECTS} redirects")
-
-    async def _once(self, url: URL, path: Path) -> URL | str:
-        """Where it is instead, or the type that the server states, once the file is written."""
-        timeout = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=SILENT_SECONDS)
-        headers = {"Accept-Encoding": "identity"}
-        try:
-            async with self._http.get(url, headers=headers, allow_redirects=False, timeout=timeout) as response:
-                if response.status in REDIRECTS and "Location" in response.headers:
-                    return url.join(URL(response.headers["Location"]))
-                if response.status != 200:
-                    raise _refusal(url, response.status)
-                await self._write(response, path)
-                return response.content_type if "Content-Type" in response.headers else ""
         except aiohttp.ClientConnectorError as error:
-            if isinstance(error.os_error, NotAllowed):
-                raise error.os_error from None
-            raise transient("API_UNAVAILABLE", f"{url.host}, which has the API's file, can't be reached") from None
+            raise transient("API_UNAVAILABLE", f"{error.host}, which has the API's file, can't be reached") from None
         except (aiohttp.ClientError, TimeoutError) as error:
             kind = type(error).__name__
-            raise transient("API_UNAVAILABLE", f"{url.host} did not send the API's file ({kind})") from None
+            raise transient("API_UNAVAILABLE", f"The server did not send the API's file ({kind})") from None
 
     async def _write(self, response: aiohttp.ClientResponse, path: Path) -> None:
         too_large = permanent("API_FILE", f"The API's file has more than {self._max_bytes} bytes")

@@ -140,7 +140,7 @@ def package_id_of(handled: Handled[Package]) -> UUID:
 
 def _is_local(public_url: str) -> Problem:
     message = (
-        f"is required, as true, because PUBLIC_URL is {public_url}: a package links to it for ever, and no other"
+        f"is required, as true, because PUBLIC_URL is {public_url}: a package links to it permanently, and no other"
         " machine can read it. Better set PUBLIC_URL, as `emprops up --public-url URL` does"
     )
     return invalid(f"/allow_local {message}", Detail("/allow_local", message))

@@ -143,7 +143,7 @@ def files(token: Token, addresses: Addresses) -> list[FileFacts]:
 
 
 def spoken(token: Token) -> str:
-    """What is said in place of a token's picture: its number and first traits."""
+    """The alternative text of a token's picture: its number and first traits."""
     traits = ", ".join(f"{trait.name} {plain(trait.value)}" for trait in token.traits[:MAX_SPOKEN_TRAITS])
     return f"Artwork {token.number}: {traits}" if traits else f"Artwork {token.number}"
 

@@ -2,9 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import pytest
@@ -14,6 +12,7 @@ from infra.cli import pin as pin_command
 from infra.cli.main import main
 from infra.cli.pin import origins
 from shared.content.package import plan
+from tests.support.json_server import JsonServer
 from tests.support.pinning_service import TOKEN, PinningServer
 from tests.unit.content.contents import content
 from tests.unit.content.package_file import COLLECTION, car_file, contents
@@ -23,42 +22,29 @@ PACKAGE = car_file(FILES)
 ROOT = str(plan(contents(FILES)).root.cid)
 
 
-class Platform:
-    """The edge: a collection's public page, and what was reported to it."""
+class Platform(JsonServer):
+    """The edge: a collection's public page, and what was reported to it, which is answered with `recording`."""
 
-    def __init__(self, packages: list[dict[str, Any]]) -> None:
+    def __init__(self) -> None:
         self.reports: list[tuple[str, str | None, dict[str, Any]]] = []
-        platform = self
+        self.recording: tuple[int, Any] = (200, {"data": {}})
+        super().__init__()
+        self.url = f"{self.origin}/collections/{COLLECTION}"
 
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                self._answer({"data": {"id": str(COLLECTION), "packages": packages}})
+    def get(self, path: str, _authorization: str | None) -> tuple[int, Any]:
+        assert path == f"/collections/{COLLECTION}/public"
+        listed = {"root": ROOT, "provenance": {"hash": "x"}, "job_id": "y"}
+        return 200, {"data": {"id": str(COLLECTION), "packages": [listed]}}
 
-            def do_POST(self) -> None:
-                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                platform.reports.append((self.path, self.headers["Authorization"], body))
-                self._answer({"data": {}})
-
-            def _answer(self, body: Any) -> None:
-                self.send_response(200)
-                self.end_headers()
-                self.wfile.write(json.dumps(body).encode())
-
-            def log_message(self, *_parts: object) -> None:
-                """Says nothing."""
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}/collections/{COLLECTION}"
+    def post(self, path: str, authorization: str | None, body: Any) -> tuple[int, Any]:
+        self.reports.append((path, authorization, body))
+        return self.recording
 
 
 @pytest.fixture
 def platform() -> Iterator[Platform]:
-    listed = {"root": ROOT, "provenance": {"hash": "x"}, "job_id": "y"}
-    started = Platform([listed])
-    Thread(target=started.server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
-    yield started
-    started.server.shutdown()
-    started.server.server_close()
+    with Platform() as started:
+        yield started
 
 
 @pytest.fixture
@@ -122,6 +108,24 @@ def test_the_newest_package_of_a_collection_is_pinned_and_the_outcome_recorded(p
         "reason": None,
     }
     assert service.pins[0]["meta"] == {"collection": str(COLLECTION)}
+
+
+@pytest.mark.parametrize("page", ["/c/{}", "/c/{}/7", "/collections/{}/public"])
+def test_a_page_names_the_collection_too(platform: Platform, page: str):
+    address = platform.origin + page.format(COLLECTION)
+    with PinningServer() as service:
+        result = run(service, "--collection", address, "--token", "owner", "--json")
+    assert json.loads(result.stdout)["recorded"], result.output
+    assert [path for path, _, _ in platform.reports] == [f"/collections/{COLLECTION}/pins"]
+
+
+def test_what_is_pinned_and_can_not_be_recorded_is_told(platform: Platform):
+    platform.recording = (403, {"detail": "You may not", "code": "FORBIDDEN"})
+    with PinningServer() as service:
+        result = run(service, "--collection", platform.url, "--token", "another", "--json")
+    assert (result.exit_code, "You may not" in result.stderr) == (1, True)
+    document = json.loads(result.stdout)
+    assert (document["status"], document["recorded"]) == ("pinned", False)
 
 
 def test_a_failure_is_told_recorded_and_exits_with_1(platform: Platform):

@@ -2,10 +2,8 @@
 
 import json
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
-from typing import Any, Self
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -13,44 +11,25 @@ from click.testing import CliRunner, Result
 
 from infra.cli.main import main
 from shared.content.files import cid_of
+from tests.support.json_server import JsonServer
 from tests.unit.content.contents import content
 from tests.unit.content.package_file import car_file, contents, repackaged, with_document
 
 PACKAGE = car_file([content(40, 1), content(5000, 2)])
 
 
-class Platform:
-    """A server with one answer, on loopback."""
+class Platform(JsonServer):
+    """A server with one answer."""
 
     def __init__(self) -> None:
         self.answer: tuple[int, Any] = (404, {})
         self.paths: list[str] = []
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        super().__init__()
+        self.url = self.origin
 
-    def __enter__(self) -> Self:
-        Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-
-    def _handler(self) -> type[BaseHTTPRequestHandler]:
-        platform = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                status, body = platform.answer
-                platform.paths.append(self.path)
-                self.send_response(status)
-                self.end_headers()
-                self.wfile.write(json.dumps(body).encode())
-
-            def log_message(self, *_parts: object) -> None:
-                """Says nothing."""
-
-        return Handler
+    def get(self, path: str, _authorization: str | None) -> tuple[int, Any]:
+        self.paths.append(path)
+        return self.answer
 
 
 def run(file: Path, *options: str) -> Result:
