@@ -36,7 +36,8 @@ from shared.eventstore import Context, EventStore, Handled
 
 COPIES_SECONDS = 5.0
 """Longest wait for the smaller copies of the tokens' images. A copy takes about 50 ms."""
-POLL_SECONDS = 0.2
+FIRST_PAUSE = 0.2
+"""Seconds before the tokens are read again; each further pause is twice as long, as there may be thousands."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,7 @@ class PackageHandlers:
         Storage begins to make them when the collection is published. Raises UNAVAILABLE while it has not made all.
         """
         loop = asyncio.get_running_loop()
-        until = loop.time() + COPIES_SECONDS
+        until, pause = loop.time() + COPIES_SECONDS, FIRST_PAUSE
         while True:
             tokens = await self.token_queries.tokens(series)
             if state.status != "published" or not has_renditions(state.documents):
@@ -101,7 +102,8 @@ class PackageHandlers:
             if loop.time() >= until:
                 message = f"The thumbnails of {missing} of {len(tokens)} tokens are being made: try again in a moment"
                 raise Problem("UNAVAILABLE", message)
-            await asyncio.sleep(POLL_SECONDS)
+            await asyncio.sleep(pause)
+            pause *= 2
 
     async def _series(self, state: Collection, job_id: UUID | None) -> FinishedSeries:
         """The collection's tokens, if this job made them; of a draft whose series is not chosen, all of the job's."""
