@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from inspect import isawaitable
+from pathlib import Path
 from typing import Any, Protocol, TypeVar, overload
 
 from shared.contracts.problem import Problem
@@ -16,6 +17,8 @@ PATIENCE = 100.0
 """Seconds. Conditions are met in a fraction of one, or a few on a busy machine. The bound ends a test that would hang,
 before pytest's own timeout, so that the test can report what it waited for."""
 POLL_SECONDS = 0.02
+MOST_TASKS = 40
+"""Tasks whose places a failure names."""
 
 
 class NotYet(Exception):  # noqa: N818 - a state, not an error
@@ -71,7 +74,7 @@ async def eventually(
     """The first true value of `condition`, a function, async or not, which is called every `every` seconds.
 
     NotYet and errors of the types in `passing` count as "not yet"; any other error is raised. Raises AssertionError
-    after `within` seconds, with `what` and the last result or error.
+    after `within` seconds, with `what`, the last result or error, and what each other task waits for.
     """
     last: object = None
     not_yet = (NotYet, *passing)
@@ -92,7 +95,28 @@ async def eventually(
     except TimeoutError:
         if not bound.expired():
             raise
-        raise AssertionError(f"{what}: not within {within:g} s; the last attempt gave {last!r}") from None
+        failure = f"{what}: not within {within:g} s; the last attempt gave {last!r}"
+        raise AssertionError("\n".join([failure, *places_of_tasks()])) from None
+
+
+def places_of_tasks() -> list[str]:
+    """A line for each other task of the event loop: the innermost functions that it waits in, and their lines.
+
+    What has stalled can't be seen from the test, and rarely happens again.
+    """
+    tasks = sorted(asyncio.all_tasks() - {asyncio.current_task()}, key=lambda task: task.get_name())
+    return [f"{task.get_name()}: {_place(task.get_coro())}" for task in tasks[:MOST_TASKS]]
+
+
+def _place(awaitable: Any) -> str:
+    """The last three functions of the chain of awaits."""
+    functions: list[str] = []
+    while awaitable is not None:
+        frame = getattr(awaitable, "cr_frame", None) or getattr(awaitable, "gi_frame", None)
+        if frame is not None:
+            functions.append(f"{frame.f_code.co_qualname}, {Path(frame.f_code.co_filename).name}:{frame.f_lineno}")
+        awaitable = getattr(awaitable, "cr_await", None) or getattr(awaitable, "gi_yieldfrom", None)
+    return " > ".join(functions[-3:])
 
 
 class Answered(Protocol):

@@ -17,7 +17,7 @@ import psycopg
 from nats.js.errors import NotFoundError
 
 from infra.embedded.nats import NatsServer
-from infra.embedded.process import start, stop
+from infra.embedded.process import last_lines, start, stop
 from shared import stopping
 from shared.contracts.event import Event
 from shared.eventstore import Codec, Context, Decider, EventStore, StoreUnavailable, StreamAppend
@@ -107,7 +107,11 @@ class Broker:
         self._process = start(dataclasses.replace(spec, prepare=lambda: None), self._logs)
 
     def close(self) -> None:
+        """Stops the server. Prints its log, which pytest shows if the test has failed: it may have ended by itself."""
         if self._process is not None:
+            code = self._process.poll()
+            print(f"nats-server {'runs' if code is None else f'has ended with {code}'}; the end of its log:")
+            print(last_lines(self._logs, self.server.process().name, 40))
             stop(self.server.process(), self._process)
 
 

@@ -33,6 +33,16 @@ async def test_a_look_that_hangs_ends_at_the_bound() -> None:
         await eventually(look, "an answer", within=0.05)
 
 
+async def test_a_failure_shows_where_other_tasks_wait() -> None:
+    async def stalled() -> None:
+        await asyncio.Event().wait()
+
+    task = asyncio.create_task(stalled(), name="the stalled one")
+    with pytest.raises(AssertionError, match=r"\nthe stalled one: .*stalled, test_patience\.py:\d+ > Event\.wait"):
+        await eventually(lambda: False, "a change", within=0.05)
+    task.cancel()
+
+
 async def test_only_errors_that_pass_are_waited_out() -> None:
     errors: list[Exception] = [ConnectionError("away"), KeyError("a fault")]
 
