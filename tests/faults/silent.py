@@ -66,7 +66,6 @@ async def assert_status_tells(running: RunningSet, *names: str) -> None:
     status = await asyncio.to_thread(running.status)
     assert status.code == 1, f"exit {status.code}:\n{status.words}"
     assert any(name in status.troubles for name in names), status.words
-    # Starting Python and importing is in it, which alone takes seconds on a busy machine.
     assert status.seconds < STATUS_SECONDS + 2 * busy_seconds(), f"emprops status took {status.seconds:.1f} s"
 
 

@@ -41,7 +41,7 @@ def test_a_frozen_process_is_named(running: RunningSet, name: str) -> None:
     pid = running.info(name).pid
     assert pid is not None
     with frozen(pid):
-        assert_tells(running.status(), f"{name}: it is frozen (SIGSTOP); wake it: kill -CONT {pid}")
+        assert_tells(running.status(preload=False), f"{name}: it is frozen (SIGSTOP); wake it: kill -CONT {pid}")
     running.until_in_order(60)
 
 
@@ -53,10 +53,11 @@ def test_a_frozen_supervisor_is_named_and_what_died_meanwhile(running: RunningSe
     os.kill(supervisor, signal.SIGSTOP)
     try:
         assert_tells(
-            running.status(), f"the supervisor (pid {supervisor}) is frozen: processes that die are not started again"
+            running.status(preload=False),
+            f"the supervisor (pid {supervisor}) is frozen: processes that die are not started again",
         )
         running.kill("credits-1")
-        assert_tells(running.status(), "credits-1: it has died; the supervisor has not noticed yet")
+        assert_tells(running.status(preload=False), "credits-1: it has died; the supervisor has not noticed yet")
     finally:
         os.kill(supervisor, signal.SIGCONT)
     running.until_in_order(60)
@@ -70,7 +71,7 @@ def test_a_frozen_fork_server_is_named_and_what_dies_is_started_without_it(runni
     os.kill(fork_server, signal.SIGSTOP)
     try:
         words = f"the fork server (pid {fork_server}) is frozen"
-        assert_tells(running.status(), words, f"kill -CONT {fork_server}")
+        assert_tells(running.status(preload=False), words, f"kill -CONT {fork_server}")
         running.kill("credits-1")
         wait_for(lambda: running.info("credits-1").pid not in {None, pid}, "credits is started by itself")
     finally:

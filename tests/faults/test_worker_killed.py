@@ -2,9 +2,6 @@
 
 import asyncio
 import contextlib
-import os
-import signal
-import sys
 from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -16,7 +13,8 @@ import pytest
 from tests.integration.generation.conftest import collections, credits_, issuer
 from tests.support.apps.credits import Api as CreditsApi
 from tests.support.apps.generation import ONE_STEP, Api, created, generation_service
-from tests.support.patience import PATIENCE
+from tests.support.patience import eventually
+from tests.support.preloaded import Preloaded
 from tests.support.tokens import TokenIssuer
 
 __all__ = ["collections", "credits_", "issuer"]
@@ -24,36 +22,29 @@ pytestmark = [pytest.mark.faults, pytest.mark.timeout(1800)]
 
 DEATHS = 50
 JOBS, GENERATIONS = 4, 10
-ROOT = Path(__file__).parents[2]
 
 
 @contextlib.asynccontextmanager
-async def mortal_worker(nats_url: str) -> AsyncIterator[asyncio.subprocess.Process]:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "tests.faults.mortal_worker",
-        cwd=ROOT,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.DEVNULL,
-        env={**os.environ, "NATS_URL": nats_url, "WORKER_ACK_WAIT": "0.5", "WORKER_CONCURRENCY": "2"},
-    )
+async def mortal_worker(nats_url: str) -> AsyncIterator[Preloaded]:
+    environment = {"NATS_URL": nats_url, "WORKER_ACK_WAIT": "0.5", "WORKER_CONCURRENCY": "2"}
+    process = await asyncio.to_thread(Preloaded, "tests.faults.mortal_worker", environment=environment)
     try:
         yield process
     finally:
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
+        await asyncio.to_thread(process.kill)
 
 
-async def begun_step(process: asyncio.subprocess.Process) -> UUID:
-    """The next step that the worker begins."""
-    assert process.stdout is not None
-    async with asyncio.timeout(PATIENCE):
-        while line := (await process.stdout.readline()).decode().strip():
-            with contextlib.suppress(ValueError):  # its log
-                return UUID(line)
-    raise AssertionError("the worker ended by itself")
+async def begun_step(process: Preloaded) -> UUID:
+    """The first step that the worker begins."""
+
+    def first() -> UUID | None:
+        assert process.poll() is None, "the worker ended by itself"
+        for line in process.output.splitlines(keepends=True):
+            with contextlib.suppress(ValueError):  # its log, or half a line
+                return UUID(line.removesuffix("\n")) if line.endswith("\n") else None
+        return None
+
+    return await eventually(first, "the worker to begin a step")
 
 
 async def test_each_step_is_done_once_however_often_its_worker_dies(
@@ -68,16 +59,11 @@ async def test_each_step_is_done_once_however_often_its_worker_dies(
             if not await unfinished(api):
                 jobs += [await start(api, collection) for _ in range(JOBS)]
             async with mortal_worker(nats_url) as process:
-                killed.append(await begun_step(process))
-                process.send_signal(signal.SIGKILL)
-                await process.wait()
-        async with mortal_worker(nats_url) as process:
-            assert process.stdout is not None
-            drain = asyncio.create_task(process.stdout.read())
+                killed.append(await begun_step(process))  # the end of the block kills it
+        async with mortal_worker(nats_url):
             for job_id in jobs:
                 job = await api.ended(job_id)
                 assert job["credits"]["captured"] == GENERATIONS
-            drain.cancel()
         events = await api.store.read_all(0, 100_000)
         completed = Counter(recorded.event.sid for recorded in events if recorded.type == "step_completed.v1")  # type: ignore[attr-defined]  # of StepCompleted
         assert set(completed.values()) == {1}

@@ -205,19 +205,20 @@ class Load:
             async with self.client(user) as client:
                 job = await _ended(client, job_id)
                 assert job["status"] == "completed", f"{job}\n{self.tally}"
-        await self._assert_paid()
+        events = history(self.running, "generation")
+        await self._assert_paid(events)
         steps = [
             event["event"]["sid"]
-            for event in history(self.running, "generation")
+            for event in events
             if event["type"].startswith("step_completed") and event["event"]["job_id"] in self.jobs
         ]
         assert len(steps) == len(set(steps)), "a step was completed twice"
         assert len(steps) == len(self.jobs) * self.generations * 2, "a step's completion was lost"
 
-    async def _assert_paid(self) -> None:
+    async def _assert_paid(self, events: list[dict[str, Any]]) -> None:
         """Per user: no hold is open, and all jobs were paid once, including those whose answer was lost."""
         spent: Counter[str] = Counter()
-        for event in history(self.running, "generation"):
+        for event in events:
             if event["type"].startswith("job_requested"):
                 spent[event["event"]["user_id"]] += event["event"]["quoted"]
         for user in self.users:
