@@ -119,6 +119,8 @@ class Broker:
 async def opened(dsn: str) -> AsyncIterator[EventStore]:
     async with EventStore.open(dsn, Codec((*EVENTS, Text))) as store:
         yield store
+        ended = [f"{name}: {task}" for name, task in store.tasks.items() if task.done()]
+        assert not ended, f"tasks of the store have ended: {ended}"
 
 
 async def count(store: EventStore, stream_id: UUID, *numbers: int, event: type[Event] = Counted) -> int:
@@ -166,12 +168,19 @@ async def cut_connections(dsn: str) -> None:
 
 @contextlib.asynccontextmanager
 async def background(*work: Callable[[], Awaitable[None]]) -> AsyncIterator[None]:
-    """Runs loops for the length of a block; a loop that raises fails the test."""
+    """Runs loops for the length of a block; a loop that raises fails the test, and is named when the block fails."""
     tasks = [asyncio.ensure_future(loop()) for loop in work]
+
+    def failures() -> list[str]:
+        return [f"a loop broke: {task.exception()!r}" for task in tasks if task.done() and task.exception()]
+
     try:
         yield
-        for task in tasks:
-            assert not task.done() or task.exception() is None, f"a loop broke: {task.exception()!r}"
+        assert not failures(), failures()
+    except AssertionError as error:
+        for failure in failures():
+            error.add_note(failure)
+        raise
     finally:
         await stopping.stop(*tasks)
 
