@@ -22,11 +22,13 @@ from services.storage.queries.asset import Queries
 from services.storage.queries.public_token import PublicTokenQueries
 from services.storage.routes import ROUTES
 from services.storage.routes.tokens import provide_token_files
+from services.storage.scaling.image_scaler import ImageScaler
 from services.storage.scaling.scaler import Scaler
 from services.storage.settings import StorageSettings
 from services.storage.tables.package_blocks import PackageBlocks
 from services.storage.tables.package_builds import PackageBuilds
 from services.storage.tables.published_collections import PublishedCollections
+from services.storage.tables.unscaled_tokens import UnscaledTokens
 from services.storage.views import Links
 from shared.backoff import Backoff
 from shared.contracts import grants
@@ -69,7 +71,7 @@ async def build(runtime: Runtime) -> Parts:
         at_once=settings.uploads_at_once,
     )
     queries = Queries(runtime.store, runtime.projector)
-    scaler = Scaler(runtime.store, handlers, objects)
+    scaler = Scaler(runtime.store, ImageScaler(runtime.store, handlers, objects), UnscaledTokens(runtime.store))
 
     async def keep_bucket() -> None:
         """Creates the bucket as soon as the store is reachable; until then the service is not ready."""
@@ -92,7 +94,7 @@ async def build(runtime: Runtime) -> Parts:
             "fetcher": fetcher,
         },
         providers={"token_files": provide_token_files},
-        consumers=consumers(handlers, package_handlers, queries, PublishedCollections(runtime.store), scaler),
+        consumers=consumers(handlers, package_handlers, queries, PublishedCollections(runtime.store)),
         processes=[PackageLister(queries, objects, package_blocks).process()],
         background=[keep_bucket, builder.run, scaler.run],
         issuers=[Issuer(settings.grants_issuer, settings.grants_jwks_url, grants.ROLES)],

@@ -10,7 +10,6 @@ from services.storage.domain.asset import DescribeAsset
 from services.storage.handlers.asset import CommandHandlers
 from services.storage.handlers.package import PackageHandlers
 from services.storage.queries.asset import Queries
-from services.storage.scaling.scaler import Scaler
 from services.storage.tables.published_collections import PublishedCollections, Source
 from shared.contracts.collections import (
     CollectionArchived,
@@ -41,7 +40,6 @@ def consumers(
     package_handlers: PackageHandlers,
     queries: Queries,
     published: PublishedCollections,
-    scaler: Scaler,
 ) -> list[Consumer]:
     async def on_generation(recorded: RecordedEvent) -> None:
         event = recorded.event
@@ -66,7 +64,6 @@ def consumers(
         match recorded.event:
             case CollectionPublished() as event:
                 await published.publish(event, source)
-                scaler.wake()
             case CollectionArchived() | CollectionRestored() as event:
                 is_archived = isinstance(event, CollectionArchived)
                 await published.archive(event.collection_id, source, is_archived=is_archived)

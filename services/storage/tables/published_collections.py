@@ -6,6 +6,7 @@ An event is applied once and in the order of the collection's versions, so one t
 from typing import LiteralString, NamedTuple
 from uuid import UUID
 
+from services.storage.tables.unscaled_tokens import add_tokens, forget_tokens
 from shared.contracts.collections import CollectionPublished, has_renditions
 from shared.eventstore import EventStore
 
@@ -42,7 +43,10 @@ class PublishedCollections:
         self._store = store
 
     async def publish(self, event: CollectionPublished, source: Source) -> None:
-        """Records the collection and its tokens. A publication of an early release, without a series, has none."""
+        """Records the collection and its tokens, and that their images are to be scaled.
+
+        A publication of an early release, without a series, has none.
+        """
         parameters = {
             "collection_id": event.collection_id,
             "job_id": event.series.job_id if event.series else None,
@@ -51,8 +55,12 @@ class PublishedCollections:
             "version": source.version,
             "has_renditions": has_renditions(event.documents),
         }
-        async with self._store.pool.connection() as connection:
-            await connection.execute(UPSERT_PUBLISHED, parameters)
+        async with self._store.pool.connection() as connection, connection.transaction():
+            if (await connection.execute(UPSERT_PUBLISHED, parameters)).rowcount == 0:
+                return  # it was recorded before, or has no tokens
+            await forget_tokens(connection, event.collection_id)
+            if event.series and has_renditions(event.documents):
+                await add_tokens(connection, event.collection_id, event.series.job_id, event.user_id, event.series.gids)
 
     async def archive(self, collection_id: UUID, source: Source, *, is_archived: bool) -> None:
         """Hides or shows what is published. Nothing is recorded of a draft."""

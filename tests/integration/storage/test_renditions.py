@@ -2,18 +2,18 @@
 
 import asyncio
 import io
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import pytest
 from PIL import Image
 
 from services.storage.deciders import ASSET
 from services.storage.domain.asset import asset_stream
-from services.storage.scaling import scaler
+from services.storage.scaling import image_scaler, scaler
 from shared.contracts.collections import ChosenSeries, CollectionPublished, DocumentRules
 from shared.contracts.storage import ImageScaled
 from tests.integration.storage.test_public_tokens import FILM, PROJECT, generation_of, read
-from tests.support.apps.client import ALICE, BOB
+from tests.support.apps.client import ALICE
 from tests.support.apps.storage import COLLECTION, JOB, Api, sha256
 from tests.support.patience import eventually
 from tests.support.publishing import Publisher
@@ -54,6 +54,12 @@ async def scaled_of(api: Api, asset_id: int) -> ImageScaled:
 async def image_of(api: Api) -> int:
     """The asset id of the image that was stored last."""
     return (await api.get("/assets?limit=1")).data[0]["id"]
+
+
+async def waiting_numbers(api: Api) -> list[int]:
+    """The numbers of the tokens that are to be scaled."""
+    rows = await api.runtime.store.pool.rows("select number from unscaled_tokens order by number", ())
+    return [number for (number,) in rows]
 
 
 async def test_a_published_image_gets_a_display_and_a_thumbnail(
@@ -99,12 +105,17 @@ async def test_what_is_no_image_that_can_be_decoded_has_no_copies(
 
     await eventually(is_scaled, what="the image of the film is scaled")
 
+    async def is_nothing_left() -> bool:
+        return await waiting_numbers(api) == []
+
+    await eventually(is_nothing_left, what="both are done")
+
 
 async def test_an_image_in_place_of_its_thumbnail_is_not_cached_for_ever(
     api: Api, generation: Publisher, collections: Publisher, monkeypatch: pytest.MonkeyPatch
 ):
     """The thumbnail takes its place within seconds."""
-    monkeypatch.setattr(scaler.Scaler, "wake", lambda _: None)
+    monkeypatch.setattr(scaler.Scaler, "scale_all", lambda _: asyncio.sleep(0))
     picture = png(800, 400)
     gid = await generation_of(api, generation, (picture, "image/png"))
     await publish(collections, gid)
@@ -120,8 +131,7 @@ async def test_what_an_early_release_published_keeps_its_thumbnail(
     gid = await generation_of(api, generation, (picture, "image/png"))
     await publish(collections, gid, documents=None)
     assert (await read(api, "1/thumbnail")).raw == picture
-    rows = await api.runtime.store.pool.rows(scaler.SELECT_UNSCALED, ([], 10))
-    assert rows == []
+    assert await waiting_numbers(api) == []
 
 
 async def test_a_fault_at_one_image_stops_no_other(
@@ -129,15 +139,14 @@ async def test_a_fault_at_one_image_stops_no_other(
 ):
     """Nor the service, which ends if a loop of it does; and the image is tried again."""
     poison, picture = png(60, 40, "red"), png(50, 40)
-    decode, is_mended = scaler._decoded, asyncio.Event()
+    decode, is_mended = image_scaler._decoded, asyncio.Event()
 
     def fail(content: bytes):
         if content == poison and not is_mended.is_set():
             raise AssertionError("a fault of ours")
         return decode(content)
 
-    monkeypatch.setattr(scaler, "_decoded", fail)
-    monkeypatch.setattr(scaler, "CHECK_SECONDS", 0.1)
+    monkeypatch.setattr(image_scaler, "_decoded", fail)
     first = await generation_of(api, generation, (poison, "image/png"))
     poison_id = await image_of(api)
     second = await generation_of(api, generation, (picture, "image/png"))
@@ -146,24 +155,3 @@ async def test_a_fault_at_one_image_stops_no_other(
     assert (await scaled_of(api, second_id)).width == 50
     is_mended.set()
     assert (await scaled_of(api, poison_id)).width == 60
-
-
-async def test_no_user_waits_for_another_users_many_images(
-    api: Api, generation: Publisher, collections: Publisher, monkeypatch: pytest.MonkeyPatch
-):
-    monkeypatch.setattr(scaler.Scaler, "scale_all", lambda _: asyncio.sleep(0))
-    job, collection = uuid4(), uuid4()
-    many = [await generation_of(api, generation, (png(40, 40 + number), "image/png")) for number in range(3)]
-    one = await generation_of(api, generation, (png(60, 40), "image/png"), user=BOB, job=job)
-    last = (await api.get("/assets?limit=1", BOB)).data[0]["id"]
-    await publish(collections, *many)
-    await publish(collections, one, collection=collection, job=job)
-
-    async def order() -> list[int] | None:
-        rows = await api.runtime.store.pool.rows(scaler.SELECT_UNSCALED, ([], 10))
-        return [asset_id for asset_id, _ in rows] if len(rows) == 4 else None
-
-    waiting = await eventually(order, what="all images to wait")
-    assert waiting.index(last) == 1
-    rows = await api.runtime.store.pool.rows(scaler.SELECT_UNSCALED, (waiting[:2], 10))
-    assert [asset_id for asset_id, _ in rows] == waiting[2:], "what was tried comes no more"
