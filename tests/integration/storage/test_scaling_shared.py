@@ -82,11 +82,11 @@ async def test_replicas_take_different_tokens(resting: Api):
     await sold(resting, ALICE, MANY)
     replicas = [tokens_of(resting) for _ in range(5)]
     batches = await asyncio.gather(*(replica.take() for replica in replicas))
-    taken = [token for batch in batches for token in batch]
-    assert len({token.number for token in taken}) == len(taken)
+    tokens = [token for batch in batches for token in batch]
+    assert len({token.number for token in tokens}) == len(tokens)
     while rest := await replicas[0].take():
-        taken += rest
-    assert sorted(token.number for token in taken) == list(range(1, MANY + 1))
+        tokens += rest
+    assert sorted(token.number for token in tokens) == list(range(1, MANY + 1))
     seconds = await replicas[0].seconds_until_next()
     assert seconds is not None
     assert 0 < seconds <= unscaled_tokens.CLAIM_SECONDS
