@@ -18,7 +18,7 @@ MADE = {
     "collections": services.collections.consumers.consumers(UNUSED, UNUSED, UNUSED, UNUSED, UNUSED),
     "credits": services.credits.consumers.consumers(UNUSED),
     "generation": services.generation.consumers.consumers(UNUSED, UNUSED, UNUSED),
-    "storage": services.storage.consumers.consumers(UNUSED, UNUSED, UNUSED, UNUSED, UNUSED),
+    "storage": services.storage.consumers.consumers(UNUSED, UNUSED, UNUSED, UNUSED),
 }
 ALL = [declaration for declarations in CONSUMERS.values() for declaration in declarations]
 
