@@ -11,10 +11,15 @@ from tests.support.servers import SOURCE, Bucket, Servers, delete_streams, start
 
 
 def test_databases_are_of_one_test_only(databases: Callable[..., str], database: str) -> None:
-    """Each is fresh, and what is written to one is not in the other."""
+    """Each is fresh and migrated, or empty, and what is written to one is not in the other."""
     with psycopg.connect(database) as connection:
         connection.execute("CREATE TABLE mine (id int)")
     with psycopg.connect(databases()) as connection:
+        assert connection.execute("SELECT to_regclass('events')::text, to_regclass('mine')").fetchone() == (
+            "events",
+            None,
+        )
+    with psycopg.connect(databases("template1")) as connection:
         tables = connection.execute("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'").fetchone()
     assert tables == (0,)
 

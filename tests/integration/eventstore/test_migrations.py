@@ -45,6 +45,12 @@ select 'table', relname, xmin::text from pg_class where relnamespace = 'public':
 union all select 'function', proname, xmin::text from pg_proc where pronamespace = 'public'::regnamespace"""
 
 
+@pytest.fixture
+def database(databases: Callable[..., str]) -> str:
+    """An empty one."""
+    return databases("template1")
+
+
 @cache
 def schemas() -> dict[str, Schema]:
     """Every schema, by name."""
@@ -257,7 +263,7 @@ class TestEarlierReleases:
 
     async def test_the_database_of_an_earlier_release_is_migrated_in_place(self, databases: Callable[..., str]) -> None:
         """It has the schema of a new one, and keeps its history."""
-        old, new = databases(), databases()
+        old, new = databases("template1"), databases("template1")
         restore(old, "5a72a2e.sql")
         for dsn in (old, new):
             await migrate(dsn, *COLLECTIONS.schemas(), RECORDERS)
@@ -272,7 +278,7 @@ class TestEarlierReleases:
         self, databases: Callable[..., str]
     ) -> None:
         """It applies its own scripts, which revert nothing."""
-        old = databases()
+        old = databases("template1")
         restore(old, "5a72a2e.sql")
         await migrate(old, *COLLECTIONS.schemas(), RECORDERS)
         before = catalogue(old, COLLECTIONS)
