@@ -9,8 +9,6 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-import pytest
-
 from tests.integration.generation.test_workflow_types import component, definition, registered
 from tests.integration.generation.working import Worker
 from tests.support.apps.client import ALICE
@@ -80,27 +78,25 @@ async def test_members_of_a_step_that_its_workflow_does_not_know_are_a_warning(
         assert (await api.generate(collection, key="once")).data["warnings"] == expected
 
 
-@pytest.mark.parametrize(
-    ("method", "path", "body", "status", "pointers"),
-    [
-        ("POST", "/workflows", {"name": "a/b", "definition": {}}, 400, ["/definition"]),
-        ("POST", "/workflows", {"name": "x", "definition": {"job": {}, "form": {}}}, 400, None),
-        ("POST", "/workflows", {"name": "x", "definition": {"job": {}}, "type": "fetch_api"}, 400, ["/type"]),
-        ("PUT", "/workflows/nobody", {"definition": {}}, 404, []),
-        ("PUT", "/workflows/sketch", {"definition": {}, "name": "other"}, 400, ["/name"]),
-        ("POST", "/workflows/nobody/test", {}, 404, []),
-        ("POST", "/workflows/sketch/test", {"values": {"width": 1}}, 400, ["/values/prompt", "/values/width"]),
-        ("POST", "/models", {"kind": "", "name": "x", "sha256": "?", "size": -1}, 400, ["/kind", "/sha256", "/size"]),
-    ],
-)
-async def test_what_is_wrong_is_told_with_its_place(
-    api: Api, method: str, path: str, body: Any, status: int, pointers: list[str] | None
-) -> None:
-    answer = await operator(api, method, path, body)
-    assert answer.status == status
-    if pointers is not None:
-        assert [detail["pointer"] for detail in answer.body["details"]] == pointers
-    assert (await api.send(method, path, ALICE, json=body)).status == 403
+WRONG: list[tuple[str, str, Any, int, list[str] | None]] = [
+    ("POST", "/workflows", {"name": "a/b", "definition": {}}, 400, ["/definition"]),
+    ("POST", "/workflows", {"name": "x", "definition": {"job": {}, "form": {}}}, 400, None),
+    ("POST", "/workflows", {"name": "x", "definition": {"job": {}}, "type": "fetch_api"}, 400, ["/type"]),
+    ("PUT", "/workflows/nobody", {"definition": {}}, 404, []),
+    ("PUT", "/workflows/sketch", {"definition": {}, "name": "other"}, 400, ["/name"]),
+    ("POST", "/workflows/nobody/test", {}, 404, []),
+    ("POST", "/workflows/sketch/test", {"values": {"width": 1}}, 400, ["/values/prompt", "/values/width"]),
+    ("POST", "/models", {"kind": "", "name": "x", "sha256": "?", "size": -1}, 400, ["/kind", "/sha256", "/size"]),
+]
+
+
+async def test_what_is_wrong_is_told_with_its_place(api: Api) -> None:
+    for method, path, body, status, pointers in WRONG:
+        answer = await operator(api, method, path, body)
+        assert answer.status == status, body
+        if pointers is not None:
+            assert [detail["pointer"] for detail in answer.body["details"]] == pointers, body
+        assert (await api.send(method, path, ALICE, json=body)).status == 403, body
 
 
 async def test_a_test_runs_one_step_that_is_not_charged(api: Api, credits_: Any, worker_: Worker) -> None:
