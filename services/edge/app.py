@@ -10,6 +10,7 @@ import aiohttp
 from litestar import Litestar
 
 from services.edge.create_and_generate import create_and_generate
+from services.edge.create_from_template import create_from_template
 from services.edge.document.schema import PublicSchema
 from services.edge.forwarding.proxy import Proxy
 from services.edge.readiness import clock_check, keys_check, service_checks
@@ -70,7 +71,7 @@ def create(settings: EdgeSettings) -> Litestar:
 
     app = create_app(
         title="emprops edge",
-        route_handlers=[viewer, document, jwks, create_and_generate, proxied],
+        route_handlers=[viewer, document, jwks, create_and_generate, create_from_template, proxied],
         dependencies={"settings": settings},
         authenticator=authenticator,
         readiness=readiness,

@@ -85,3 +85,30 @@ class UpstreamStub:
         }
         body = b"" if scope["method"] == "HEAD" else json.dumps(description).encode()
         await exchange.answer(body, content_type="application/json")
+
+
+class Played:
+    """A service that answers each command with the same answer, and keeps the bodies that it was sent."""
+
+    def __init__(self, stub: UpstreamStub, status: int, answer: Any, headers: dict[str, str]) -> None:
+        self.stub, self._headers = stub, headers
+        self._status, self._body = status, answer
+        self.bodies: list[bytes] = []
+        stub.answer = self._answer
+
+    @property
+    def requests(self) -> list[Exchange]:
+        return self.stub.requests
+
+    async def reply(self, _body: bytes) -> tuple[int, Any]:
+        """The status and the body of the answer to a command with this body."""
+        return self._status, self._body
+
+    async def _answer(self, exchange: Exchange) -> None:
+        body, more = b"", True
+        while more:
+            message = await exchange.receive()
+            body, more = body + message.get("body", b""), message.get("more_body", False)
+        self.bodies.append(body)
+        status, answer = await self.reply(body)
+        await exchange.answer(json.dumps(answer).encode(), status, content_type="application/json", **self._headers)

@@ -9,7 +9,7 @@ from litestar.di import NamedDependency
 
 from services.collections.domain.collection.fields import FieldChanges, Fields
 from services.collections.domain.collection.state import Custody
-from services.collections.domain.collection.template import pointer_of
+from services.collections.domain.collection.template import pointer_of, refuse_web_images
 from services.collections.handlers.collection import CommandHandlers, TemplateFilling
 from services.collections.queries.collection import Queries
 from services.collections.routes import examples
@@ -39,9 +39,11 @@ async def create_from_template(
     """A draft of yours in custody for a social account, from a remixable collection with some of its values replaced.
 
     It has the template's title, description and instructions. `overrides` replaces publishing fields by their names,
-    and values of the instructions by their paths, such as `data.steps[0].nodePayload.prompt`. An image from the web is
-    stored first, with `POST /assets/fetch`: then its `url` is the value, which every worker can read.
+    and values of the instructions by their paths, such as `data.steps[0].nodePayload.prompt`. In these values,
+    `{"$fetch": "https://…"}` is an image from the web: it is stored as a file of yours, as by `POST /assets/fetch`, and
+    its `url` is the value. At most 16 images, at once and within 12 s; if one can't be had, no collection is created.
     """
+    refuse_web_images(data.overrides)
     filling = TemplateFilling(
         changes=_field_changes(data.overrides),
         overrides={path: value for path, value in data.overrides.items() if path not in FIELDS},

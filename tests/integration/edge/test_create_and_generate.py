@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 
 from tests.support.edge_client import EdgeClient
-from tests.support.upstream import Exchange, UpstreamStub
+from tests.support.upstream import Exchange, Played, UpstreamStub
 
 Services = dict[str, UpstreamStub]
 PATH = "/api/collections/generate"
@@ -22,28 +22,6 @@ ACCEPTED = {
 JSON = {"Content-Type": "application/json"}
 NUMBERS = "[1e22, -0.0]"
 BODY = f'{{"title": "Foxes", "data": {{"odd": {NUMBERS}}}, "generations": 2, "variables": {{"style": "ink"}}}}'
-
-
-class Played:
-    """A service that answers each command with the same answer, and keeps the bodies that it was sent."""
-
-    def __init__(self, stub: UpstreamStub, status: int, answer: Any, headers: dict[str, str]) -> None:
-        self.stub, self._status, self._body, self._headers = stub, status, answer, headers
-        self.bodies: list[bytes] = []
-        stub.answer = self._answer
-
-    @property
-    def requests(self) -> list[Exchange]:
-        return self.stub.requests
-
-    async def _answer(self, exchange: Exchange) -> None:
-        body, more = b"", True
-        while more:
-            message = await exchange.receive()
-            body, more = body + message.get("body", b""), message.get("more_body", False)
-        self.bodies.append(body)
-        content = json.dumps(self._body).encode()
-        await exchange.answer(content, self._status, content_type="application/json", **self._headers)
 
 
 def collections(services: Services, status: int = 201, answer: Any = None, **headers: str) -> Played:

@@ -17,6 +17,7 @@ from services.collections.domain.collection.state import Collection
 from shared.contracts.pointers import escape_token
 from shared.contracts.problem import Detail, Problem, invalid
 from shared.contracts.rich_text import document_like, is_document
+from shared.contracts.web_images import FETCH, web_images
 
 MAX_OVERRIDES = 200
 MAX_KEYS = 66
@@ -33,6 +34,18 @@ def read_path(text: str) -> Path | None:
     if not _PATH.fullmatch(text):
         return None
     return tuple(name or int(index) for name, index in _KEY.findall(text))
+
+
+def refuse_web_images(overrides: Mapping[str, Any]) -> None:
+    """Raises VALIDATION_FAILED for images that are still to be fetched from the web, which the edge does."""
+    message = "is fetched by the edge of the API alone: store the image with POST /assets/fetch, and send its url"
+    faults = [
+        Detail(str(place.child(FETCH)), message)
+        for path, value in overrides.items()
+        for place, _ in web_images(value, pointer_of(path))
+    ]
+    if faults:
+        raise invalid(f"The overrides are not valid: {FETCH} {message}", *faults)
 
 
 def filled_fields(template: Collection, changes: FieldChanges) -> Fields:
