@@ -19,6 +19,7 @@ SOURCE: Decider[CollectionSource] = Decider(
     initial=CollectionSource(),
     evolve=collection_source.evolve,
     state_type=CollectionSource,
+    state_version=2,
 )
 JOB: Decider[Job] = Decider(
     name="job", initial=Job(), evolve=job.evolve, state_type=Job, state_version=5, snapshot_every=500

@@ -21,7 +21,9 @@ class Grant(msgspec.Struct, frozen=True):
     collection_id: UUID
     component_id: int
     read_job: UUID
-    """The job whose files may be read."""
+    """The job whose files may be read, if they are the user's."""
+    read_files: dict[str, UUID] = {}
+    """Other files that may be read, by their ids in storage: if they are the files of these users."""
 
 
 def step_prefix(user_id: UUID, job_id: UUID, gid: UUID, sid: UUID) -> str:

@@ -14,8 +14,11 @@ from tests.support.running_set import RunningSet, running_set
 
 @pytest.fixture(scope="session")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningSet]:
-    with running_set(tmp_path_factory.mktemp("e2e") / "data") as instance:
-        yield instance
+    """Its storage may fetch images from servers of the tests, on `localhost`."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FETCH_PRIVATE_HOSTS", "localhost")
+        with running_set(tmp_path_factory.mktemp("e2e") / "data") as instance:
+            yield instance
 
 
 @pytest_asyncio.fixture

@@ -7,6 +7,7 @@ from uuid import UUID
 
 import msgspec
 
+from services.generation.domain.file_addresses import files_in
 from shared.contracts.event import Event
 from shared.contracts.generation import CollectionAdopted, PreviewTerms
 
@@ -35,6 +36,8 @@ class CollectionSource(msgspec.Struct, frozen=True):
 
     `preview`: what visitors may do; None: nothing. `was_public`: whether others than its owner could ever see it.
     `content_version`: that in which anything else last changed, on which jobs depend.
+    `inherited_files`: the stored files that the data had at a change of its owner, and whose they were: it may still
+    use them, though they are not its new owner's.
     """
 
     user_id: UUID | None = None
@@ -47,9 +50,10 @@ class CollectionSource(msgspec.Struct, frozen=True):
     preview: PreviewTerms | None = None
     was_public: bool = False
     content_version: int = 0
+    inherited_files: dict[int, UUID] = {}
 
 
-def evolve(_: CollectionSource, event: Event) -> CollectionSource:
+def evolve(before: CollectionSource, event: Event) -> CollectionSource:
     if isinstance(event, CollectionAdopted):
         return CollectionSource(
             user_id=event.user_id,
@@ -62,8 +66,15 @@ def evolve(_: CollectionSource, event: Event) -> CollectionSource:
             preview=event.preview,
             was_public=event.was_public,
             content_version=event.content_version or event.source_version,
+            inherited_files=_inherited_files(before, event.user_id),
         )
     raise AssertionError(f"{event!r} is not an event of a collection's source")
+
+
+def _inherited_files(before: CollectionSource, user_id: UUID) -> dict[int, UUID]:
+    if before.user_id in (None, user_id):
+        return before.inherited_files
+    return dict.fromkeys(files_in(before.data), before.user_id) | before.inherited_files
 
 
 class Adopt(msgspec.Struct, frozen=True):

@@ -2,9 +2,11 @@
 
 import json
 from base64 import urlsafe_b64encode
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import jwt
 import msgspec
@@ -43,8 +45,10 @@ class GrantSigner:
         """The public keys as a JWK set (RFC 7517): of grants that are signed now, and of earlier ones."""
         return {"keys": [self._public, *self._retired]}
 
-    def grant(self, step: StepScheduled, *, deadline: datetime) -> UploadGrant:
+    def grant(self, step: StepScheduled, files: Mapping[int, UUID], *, deadline: datetime) -> UploadGrant:
         """A grant for one attempt. Sign it when the work is sent, and don't store it.
+
+        `files`: those that the step may read beside its job's, and whose they must be.
 
         It has no `iat` or `nbf`: a storage whose clock is behind would reject it as not valid yet.
         """
@@ -62,6 +66,7 @@ class GrantSigner:
                 collection_id=step.collection_id,
                 component_id=step.component_id,
                 read_job=step.job_id,
+                read_files={str(file): owner for file, owner in files.items()},
             ),
         }
         return UploadGrant(url=self._url, token=self._signed(claims))

@@ -17,3 +17,10 @@ def grant_of(claims: dict[str, object], user_id: UUID) -> Grant:
     if grant.prefix != step_prefix(user_id, grant.job_id, grant.gid, grant.sid):
         raise Problem("FORBIDDEN", "The upload grant's prefix is not the folder of its user, job, generation and step")
     return grant
+
+
+def may_read(grant: Grant, user_id: UUID, asset_id: int, owner: UUID, job_id: UUID | None) -> bool:
+    """Whether a worker with this grant of a user may read the file of an owner, which a job has made or none."""
+    if (owner, job_id) == (user_id, grant.read_job):
+        return True
+    return grant.read_files.get(str(asset_id)) == owner

@@ -5,7 +5,7 @@ from typing import Any
 from litestar import Response, get
 from litestar.di import NamedDependency
 
-from services.storage.domain.grant import grant_of
+from services.storage.domain.grant import grant_of, may_read
 from services.storage.providers.s3 import S3Store
 from services.storage.queries.asset import Queries
 from services.storage.routes.documentation import FileDownload
@@ -27,11 +27,15 @@ async def read_content(
     queries: NamedDependency[Queries],
     objects: NamedDependency[S3Store],
 ) -> Response[Any]:
-    """The whole file or one `Range` of it, for its owner and for workers whose grant reads the files of its job.
+    """The whole file or one `Range` of it, for its owner; for workers, those of their job and in their step's payload.
 
     The ETag is the sha256: a stored file never changes.
     """
-    row = await queries.asset_of(asset_id, principal.user_id)
-    if "worker" in principal.roles and grant_of(principal.claims, principal.user_id).read_job != row.job_id:
-        raise not_found(f"Asset {asset_id}")
+    if "worker" in principal.roles:
+        grant = grant_of(principal.claims, principal.user_id)
+        row = await queries.asset(asset_id)
+        if row is None or not may_read(grant, principal.user_id, asset_id, row.user_id, row.job_id):
+            raise not_found(f"Asset {asset_id}")
+    else:
+        row = await queries.asset_of(asset_id, principal.user_id)
     return await file_response(request, row, objects, PRIVATE)

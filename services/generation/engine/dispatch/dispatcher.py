@@ -1,10 +1,14 @@
 """Sends scheduled steps to the work queue. The upload grant is signed here, and is in the message only."""
 
 from datetime import timedelta
+from uuid import UUID
 
 import msgspec
 import nats.errors
 
+from services.generation.deciders import SOURCE
+from services.generation.domain.file_addresses import files_in
+from services.generation.domain.readable_files import owners_of_files
 from services.generation.engine.intake.checkpoints import Checkpoints
 from services.generation.handlers.commands import CommandHandlers
 from services.generation.processes.dispatch_steps import (
@@ -54,7 +58,7 @@ class Dispatcher:
         if is_old or event.attempt > 1:  # a first attempt that was never sent has none
             checkpoint = await self._checkpoints.newest(event.job_id, event.gid, event.sid)
         deadline = now + self._max_queue + self._step_deadline
-        upload = self._signer.grant(event, deadline=deadline)
+        upload = self._signer.grant(event, await self._readable_files(event), deadline=deadline)
         message = work_message(event, upload, deadline, self._step_deadline, recorded.context.traceparent, checkpoint)
         subject = work_subject(kind_of_work(event.workflow_type, event.service_required))
         try:
@@ -63,3 +67,15 @@ class Dispatcher:
             await self._handlers.take_result(
                 job_id=event.job_id, gid=event.gid, sid=event.sid, attempt=event.attempt, outputs=[], error=TOO_LARGE
             )
+
+    async def _readable_files(self, event: StepScheduled) -> dict[int, UUID]:
+        """The files that the step may read beside those of its job, and whose they must be."""
+        files = files_in(event.payload)
+        if not files:
+            return {}
+        store = self._handlers.store
+        source = store.cached(SOURCE, event.collection_id)
+        # An owner's job has seen all changes of the owner. What else may have changed is of no matter for an owner.
+        if source is None or source.state.user_id != event.user_id:
+            source = await store.load(SOURCE, event.collection_id)
+        return owners_of_files(files, source.state, event.user_id)
