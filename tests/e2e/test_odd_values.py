@@ -7,6 +7,7 @@ what was sent, takes 16 KB at most, and has recorded nothing: no event in any se
 import asyncio
 import json
 import os
+from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
@@ -65,8 +66,16 @@ async def operations(scene: Scene) -> list[Operation]:
                 if operation.id == "createFromTemplate":
                     operation.example = {**operation.example, "template_collection_id": scene.collection["id"]}
                 assert operation.example is not None, f"{operation.id} has no example of its body"
+                if operation.id == "createFromTemplate":
+                    documented.append(replace(operation, example=with_image(operation.example)))
             documented.append(operation)
     return documented
+
+
+def with_image(template: dict[str, Any]) -> dict[str, Any]:
+    """The request with an image from the web, which the edge reads: its own refusals have other places."""
+    image = {"data.steps[1].nodePayload": {"image": {"$fetch": "http://127.0.0.1/odd.png"}, "title": "odd"}}
+    return {**template, "overrides": {**template["overrides"], **image}}
 
 
 async def test_odd_values_in_bodies(scene: Scene) -> None:

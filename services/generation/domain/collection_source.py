@@ -66,14 +66,16 @@ def evolve(before: CollectionSource, event: Event) -> CollectionSource:
             preview=event.preview,
             was_public=event.was_public,
             content_version=event.content_version or event.source_version,
-            inherited_files=_inherited_files(before, event.user_id),
+            inherited_files=_inherited_files(before, event),
         )
     raise AssertionError(f"{event!r} is not an event of a collection's source")
 
 
-def _inherited_files(before: CollectionSource, user_id: UUID) -> dict[int, UUID]:
-    if before.user_id in (None, user_id):
+def _inherited_files(before: CollectionSource, event: CollectionAdopted) -> dict[int, UUID]:
+    if before.user_id in (None, event.user_id):
         return before.inherited_files
+    if event.source_version <= before.source.version and event.source_epoch == before.source.epoch:
+        return before.inherited_files  # the change of the owner came late: the data may be the new owner's
     return dict.fromkeys(files_in(before.data), before.user_id) | before.inherited_files
 
 

@@ -99,6 +99,7 @@ async def test_a_template_becomes_a_collection_in_custody_with_other_values(api:
     for overrides, pointer in (
         ({"title": 5}, "/overrides/title"),
         ({"data.steps[0].nodePayload.promt": "x"}, "/overrides/data.steps[0].nodePayload.promt"),
+        ({"cover_image_url": {"$fetch": "https://art.example/a.png"}}, "/overrides/cover_image_url/$fetch"),
     ):
         refused = await api.send("POST", path, BOB, json=body | {"overrides": overrides})
         assert refused.pointers == [pointer]

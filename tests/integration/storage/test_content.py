@@ -162,6 +162,16 @@ async def test_a_worker_reads_the_files_of_its_job(api: Api, content: str):
     assert (await api.ask("GET", content, later_step | {"range": "bytes=0-3"})).body == CONTENT[:4]
 
 
+async def test_a_worker_reads_the_files_that_its_grant_lists(api: Api, content: str):
+    """If they are the files of the user whom the grant states; the step may be of another user, and of another job."""
+    asset_id = content.split("/")[2]
+    other = {"user": BOB, "job": UUID(int=999)}
+    readable = api.grant(**other, read_files={asset_id: str(ALICE)})
+    assert (await api.ask("GET", content, readable)).body == CONTENT
+    for files in ({asset_id: str(BOB)}, {f"{asset_id}0": str(ALICE)}, {}):
+        assert (await api.ask("GET", content, api.grant(**other, read_files=files))).refusal[:2] == (404, "NOT_FOUND")
+
+
 async def test_what_does_not_exist_is_not_found(api: Api):
     for path in ("/assets/1", "/assets/1/content", f"/assets/{10**30}", "/assets/x", "/assets/-1/content"):
         assert (await api.get(path)).status == 404, path

@@ -11,7 +11,7 @@ from services.collections.domain.collection.creation import CreateFromTemplate
 from services.collections.domain.collection.editing import PreviewChanges
 from services.collections.domain.collection.fields import FieldChanges
 from services.collections.domain.collection.state import Collection, Custody
-from services.collections.domain.collection.template import filled_data, filled_fields, read_path
+from services.collections.domain.collection.template import filled_data, filled_fields, read_path, refuse_web_images
 from shared.contracts import collections as events
 from shared.contracts.problem import Problem
 from tests.unit.collections.specification import ALICE, BOB, COLLECTION, OTHER_PROJECT, created, given, two_steps
@@ -117,6 +117,19 @@ def test_there_are_at_most_200_overrides():
 def test_every_path_is_read_back_from_its_text():
     for path in (("data", "steps", 0, "nodePayload", "prompt"), ("a",), ("a b", 1, 2, "é")):
         assert read_path(template.path_text(path)) == path
+
+
+def test_an_image_that_is_still_to_be_fetched_is_refused_at_its_place():
+    """The edge has it fetched: it is a mistake of who sends it here. As a text, the word is a value as any other."""
+    refuse_web_images({PROMPT: "$fetch", "data.a": [{"x": "$fetch"}], "title": None})
+    image = {"$fetch": "https://art.example/a.png"}
+    with pytest.raises(Problem) as raised:
+        refuse_web_images({"data.a/b": [1, {"x": image}], "images": [image]})
+    assert [detail.pointer for detail in raised.value.details] == [
+        "/overrides/data.a~1b/1/x/$fetch",
+        "/overrides/images/0/$fetch",
+    ]
+    assert "POST /assets/fetch" in raised.value.detail
 
 
 def test_fields_are_the_templates_title_and_description_with_changes():

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from services.generation.cost_function import cost_functions
 from services.generation.domain.workflow import read_definition
-from shared.contracts.generation import Output, PlannedStep
+from shared.contracts.generation import Output, PlannedStep, StepScheduled
 
 JOB, GID, USER, COLLECTION, PROJECT = (UUID(int=n) for n in (1, 2, 3, 4, 5))
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -66,3 +66,21 @@ def asset(component_id, filename="a.png", **more):
 
 def after(evolve, initial, events):
     return reduce(evolve, events, initial)
+
+
+def scheduled_step() -> StepScheduled:
+    """The first attempt at a step that may run."""
+    return StepScheduled(
+        gid=GID,
+        job_id=JOB,
+        user_id=USER,
+        collection_id=COLLECTION,
+        sid=UUID(int=12),
+        component_id=1,
+        attempt=1,
+        workflow="sketch",
+        workflow_type="direct_job",
+        service_required="sketch",
+        payload={},
+        priority=50,
+    )

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
+import msgspec
 import pytest
 
 from services.generation.consumers import adoption
@@ -90,6 +91,32 @@ def test_a_new_owner_has_the_collection_and_its_project():
     late = given(CREATED, Revise(COLLECTION, at(5), title="Owls"), handover)
     assert (late.user_id, late.project_id, late.title, late.source.version) == (owner, project, "Owls", 5)
     assert decide(handover, late) == []
+
+
+def naming(*files):
+    return {"version": "v2", "steps": [{"image": f"http://edge.test/assets/{file}/content"} for file in files]}
+
+
+def test_the_data_keeps_the_files_of_its_earlier_owners():
+    """Those that it had at each change of its owner; of what is added later, the new owner's."""
+    other, third = UUID(int=77), UUID(int=78)
+    state = given(
+        CREATED,
+        Revise(COLLECTION, at(3), data=naming(5, 6)),
+        Revise(COLLECTION, at(4), user_id=other),
+        Revise(COLLECTION, at(5), data=naming(6, 7, 8)),
+        Revise(COLLECTION, at(6), user_id=third),
+        Revise(COLLECTION, at(7), data=naming(9)),
+    )
+    assert state.inherited_files == {5: USER, 6: USER, 7: other, 8: other}
+    assert msgspec.json.decode(msgspec.json.encode(state), type=CollectionSource) == state
+
+
+def test_a_handover_that_is_heard_of_late_hands_no_files_over():
+    """The data is what the new owner has made of it, who could have written the address of any file."""
+    late = Revise(COLLECTION, at(4), user_id=UUID(int=77))
+    state = given(CREATED, Revise(COLLECTION, at(5), data=naming(5)), late)
+    assert (state.user_id, state.inherited_files) == (UUID(int=77), {})
 
 
 def received(event):

@@ -19,7 +19,12 @@ MEASURED: dict[str, tuple[str, ...]] = {
     "readModels": ("models are read by their names",),
     "createAndGenerate": ("components are given", "instructions are checked", "a job is planned", "hashes are read"),
     "remixCollection": ("components are given", "references are renamed"),
-    "createFromTemplate": ("a template is filled", "components are given", "a collection's fields are edited"),
+    "createFromTemplate": (
+        "a template is filled",
+        "a template's images are replaced",
+        "components are given",
+        "a collection's fields are edited",
+    ),
     "requestPackage": ("a package is listed", "a manifest is written", "a package is laid out", "traits are told"),
     "getCollectionMetadata": ("metadata is made",),
     "getToken": ("metadata is made", "traits are told"),

@@ -29,6 +29,7 @@ from services.credits.domain.account import Account
 from services.credits.domain.account import evolve as evolve_account
 from services.credits.domain.decisions import CaptureHold, GrantCredits, PlaceHold
 from services.credits.domain.decisions import decide as decide_credits
+from services.edge.template_images import overrides_with_images
 from services.generation.cost_function import cost_functions
 from services.generation.domain import job, workflow
 from services.generation.engine.intake.result_message import read_result
@@ -40,6 +41,7 @@ from shared.content.package import Contents, manifest, plan
 from shared.contracts.collections import PackagedDocument
 from shared.contracts.event import Event
 from shared.contracts.generation import ResumedGenerations, generation_id
+from shared.contracts.web_images import with_addresses
 from shared.http.envelope import decode_cursor
 from shared.http.etag import is_not_modified
 from shared.http.positions import parse_positions
@@ -108,6 +110,19 @@ def filling(size: int) -> Work:
     template = msgspec.structs.replace(state, data={**state.data, "steps": steps})
     overrides = {f"data.steps[{number}].nodePayload.a": "y" for number in range(size)}
     return lambda: filled_data(template, overrides)
+
+
+def replacing_images(size: int) -> Work:
+    """One image at as many places."""
+    images = {f"data.a{number}": [{"$fetch": "https://art.example/a.png"}] for number in range(size)}
+    encoded = msgspec.Raw(msgspec.json.encode(images))
+
+    def work() -> None:
+        overrides = overrides_with_images(encoded)
+        assert overrides is not None
+        with_addresses(overrides.values, {"https://art.example/a.png": "https://api.test/assets/1/content"})
+
+    return work
 
 
 def _publish(state: Collection, job: FinishedJob) -> list[Event]:
@@ -212,6 +227,7 @@ OPERATIONS: dict[str, tuple[int, Callable[[int], Work]]] = {
     "a collection is published": (300, publishing_it),
     "a series is chosen": (300, choosing_series),
     "a template is filled": (90, filling),
+    "a template's images are replaced": (300, replacing_images),
     "a workflow is registered": (100, registering),
     "a job is resumed": (200, resuming),
     "models are read by their names": (500, models),

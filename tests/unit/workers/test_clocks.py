@@ -13,8 +13,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from jwt.algorithms import OKPAlgorithm
 
 from services.generation.workers.upload_grants import GrantSigner
-from shared.contracts.generation import StepScheduled
 from shared.contracts.work import UploadGrant, WorkContext, WorkMessage
+from tests.unit.generation.builders import scheduled_step
 from workers.kit.addresses import Addresses
 from workers.kit.attempt import seconds_left
 from workers.kit.faults import StepFault
@@ -63,21 +63,7 @@ def signer(tmp_path: Path) -> GrantSigner:
 
 def test_a_grant_is_good_on_a_clock_that_is_an_hour_off(signer: GrantSigner) -> None:
     """It does not say since when it is valid, and outlives the deadline by more than an hour."""
-    step = StepScheduled(
-        gid=SOME_ID,
-        job_id=SOME_ID,
-        user_id=SOME_ID,
-        collection_id=SOME_ID,
-        sid=SOME_ID,
-        component_id=1,
-        attempt=1,
-        workflow="sketch",
-        workflow_type="direct_job",
-        service_required="sketch",
-        payload={},
-        priority=50,
-    )
-    claims = jwt.decode(signer.grant(step, deadline=NOON).token, options={"verify_signature": False})
+    claims = jwt.decode(signer.grant(scheduled_step(), {}, deadline=NOON).token, options={"verify_signature": False})
     assert not {"iat", "nbf"} & set(claims)
     assert datetime.fromtimestamp(claims["exp"], UTC) > NOON + HOUR
 
