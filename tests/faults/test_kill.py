@@ -1,9 +1,14 @@
-"""kill -9 of each part of the set in the middle of a job: the job completes, nothing happens twice."""
+"""kill -9 of each part of the set in the middle of a job: the job completes, nothing happens twice.
+
+With two replicas, each part has a job of its own; with one, one job outlives them all.
+"""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from infra.demo.journey import ENDED
 from tests.support.jobs import (
     PRICE,
     assert_done_once,
@@ -22,10 +27,9 @@ SERVICES = ["collections", "generation", "credits", "storage", "edge", "worker"]
 SERVERS = ["postgres", "nats", "seaweedfs"]
 
 
-@pytest.fixture(scope="module", params=[1, 2], ids=["one of each", "two of each"])
-def running(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningSet]:
-    data = tmp_path_factory.mktemp("set") / "data"
-    with running_set(data, replicas=request.param) as instance:
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningSet]:
+    with running_set(tmp_path_factory.mktemp("set") / "data", replicas=2) as instance:
         yield instance
 
 
@@ -78,3 +82,21 @@ async def test_a_job_goes_on_after_the_whole_set_was_killed(running: RunningSet)
         await until_settled(client)
     assert_done_once(running, job, GENERATIONS)
     assert_rebuilds_are_equal(running)
+
+
+async def test_a_job_survives_the_death_of_each_part_of_a_set_of_one_replica(tmp_path: Path) -> None:
+    """One after another, each when the job has gone on since the one before."""
+    victims = [*(f"{service}-1" for service in SERVICES), *SERVERS]
+    with running_set(tmp_path / "data") as single:
+        async with single.client(await single.rich_user(100)) as client:
+            accepted = await start_job(client, GENERATIONS)
+            for number, victim in enumerate(victims, start=1):
+                job = await until_progress(client, accepted["job_id"], number / (len(victims) + 2))
+                assert job["status"] not in ENDED, f"it ended before {victim} died"
+                single.kill(victim)
+            job = await until_ended(client, accepted["job_id"])
+            assert job["status"] == "completed", job
+            balance = await until_settled(client)
+            assert balance == {"available": 100 - GENERATIONS * PRICE, "held": 0, "spent": GENERATIONS * PRICE}
+        assert_done_once(single, job, GENERATIONS)
+        assert_rebuilds_are_equal(single)
