@@ -5,6 +5,8 @@ PORT ?= 8080
 TESTS ?= tests
 # Parallel test processes, each with its own servers. They mostly wait, so more than there are cores.
 JOBS ?= 3
+# Fault suites at a time, after the others: each judges by time what its own servers do.
+FAULT_JOBS ?= 2
 # LOAD=1 runs two busy loops per core during all tests but the fault suites, to find tests that depend on timing.
 LOAD ?= 0
 # ROWS of `make bench`, and its OPTIONS: --quick, --json. GROWTH=1: some rows at 10 thousand to 5 million events.
@@ -42,7 +44,7 @@ run: $(INSTALLED)
 	@$(RUN) infra.cli up --data '$(DATA)' --port $(PORT)
 
 test: $(INSTALLED)
-	@$(RUN) tests.run --jobs $(JOBS) --load $(LOAD) $(TESTS)
+	@$(RUN) tests.run --jobs $(JOBS) --fault-jobs $(FAULT_JOBS) --load $(LOAD) $(TESTS)
 
 test-fast: $(INSTALLED)
 	@$(RUN) pytest --numprocesses logical --dist loadfile --hypothesis-profile fast tests/unit tests/contracts

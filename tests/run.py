@@ -1,7 +1,8 @@
-"""`python -m tests.run`: what `make test` runs. Everything but the fault suites in parallel, then those alone.
+"""`python -m tests.run`: what `make test` runs. Everything but the fault suites in parallel, then those, two at a time.
 
-A fault suite kills, freezes and restores servers and judges what it sees by time, so nothing runs beside it. With
-`--load N` there are 2 N busy loops per core beside the others: what waits for time, not for a condition, shows itself.
+A fault suite kills, freezes and restores servers of its own, and judges what it sees by time. It waits more than it
+computes, so two leave each other the time that their bounds need; the other tests would not. With `--load N` there are
+2 N busy loops per core beside the others: what waits for time, not for a condition, shows itself.
 """
 
 import argparse
@@ -25,6 +26,7 @@ while os.getppid() == int(sys.argv[1]):  # ends with the tests, also when those 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.run", description=__doc__.splitlines()[0])
     parser.add_argument("--jobs", type=int, default=3, help="test processes at a time")
+    parser.add_argument("--fault-jobs", type=int, default=2, help="fault suites at a time")
     parser.add_argument("--load", type=int, default=0, help=f"times {LOOPS_PER_CORE} busy loops per core")
     parser.add_argument("tests", nargs="*", default=["tests"], help="files and folders")
     options = parser.parse_args()
@@ -32,8 +34,10 @@ def main() -> int:
         side_by_side = pytest("-m", "not faults", "-n", str(options.jobs), "--dist", "loadfile", *options.tests)
     if side_by_side not in {0, 1, NO_TESTS}:  # interrupted, or used wrongly
         return side_by_side
-    alone = pytest("-m", "faults", *options.tests)
-    codes = [code for code in (side_by_side, alone) if code != NO_TESTS]
+    # tests/faults/conftest.py sorts the files; xdist would begin with those of many tests.
+    by_file = ("--dist", "loadfile", "--no-loadscope-reorder")
+    faults = pytest("-m", "faults", "-n", str(options.fault_jobs), *by_file, *options.tests)
+    codes = [code for code in (side_by_side, faults) if code != NO_TESTS]
     return max(codes, default=NO_TESTS)
 
 
