@@ -9,9 +9,9 @@ from services.storage.fetching import Fetcher
 from services.storage.gateway.gateway import Gateway
 from services.storage.handlers.asset import CommandHandlers
 from services.storage.handlers.package import PackageHandlers
-from services.storage.health import FileStoreCheck
+from services.storage.health import Backlog, FileStoreCheck
 from services.storage.packaging.artworks import Artworks
-from services.storage.packaging.builder import PackageBuilder
+from services.storage.packaging.builder import LEASE, PackageBuilder
 from services.storage.packaging.package_file import PIECE_SECONDS, PackageFiles
 from services.storage.processes.list_packages import PackageLister
 from services.storage.projections.assets import ASSETS
@@ -71,7 +71,8 @@ async def build(runtime: Runtime) -> Parts:
         at_once=settings.uploads_at_once,
     )
     queries = Queries(runtime.store, runtime.projector)
-    scaler = Scaler(runtime.store, ImageScaler(runtime.store, handlers, objects), UnscaledTokens(runtime.store))
+    unscaled = UnscaledTokens(runtime.store)
+    scaler = Scaler(runtime.store, ImageScaler(runtime.store, handlers, objects), unscaled)
 
     async def keep_bucket() -> None:
         """Creates the bucket as soon as the store is reachable; until then the service is not ready."""
@@ -82,6 +83,7 @@ async def build(runtime: Runtime) -> Parts:
             objects.close()
 
     runtime.checks["file store"] = FileStoreCheck(objects, settings.service_instance)
+    runtime.readiness.followers["backlog"] = Backlog(builds, LEASE, unscaled, runtime.registry)
     return Parts(
         route_handlers=ROUTES,
         dependencies={

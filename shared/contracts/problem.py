@@ -22,14 +22,16 @@ class Problem(Exception):  # noqa: N818 - it is the word of RFC 9457, and of the
     """Raised by deciders and handlers; the HTTP layer turns it into the error body.
 
     `code` is a domain code such as VALIDATION_FAILED; `shared.http.problems` maps it to a status. Long messages are cut
-    and end in `…`; details beyond MAX_ANSWER bytes are left out.
+    and end in `…`; details beyond MAX_ANSWER bytes are left out. `retry_after`: seconds after which the same request
+    may succeed, of one that is answered 503; None for the usual second.
     """
 
-    def __init__(self, code: str, detail: str, *details: Detail) -> None:
+    def __init__(self, code: str, detail: str, *details: Detail, retry_after: int | None = None) -> None:
         super().__init__(shortened(detail))
         self.code = code
         self.detail = shortened(detail)
         self.details = list(_bounded(details))
+        self.retry_after = retry_after
 
 
 def invalid(detail: str, *details: Detail) -> Problem:

@@ -117,11 +117,12 @@ def respond(
 ) -> Response[ProblemBody]:
     """A Litestar response of the error body."""
     body = problem_body(problem, status=status)
+    later = {} if problem.retry_after is None else {"retry-after": str(problem.retry_after)}
     return Response(
         body,
         status_code=body.status,
         media_type=PROBLEM_MEDIA_TYPE,
-        headers={**problem_headers(body.status), **(headers or {})},
+        headers={**problem_headers(body.status), **later, **(headers or {})},
     )
 
 

@@ -1,6 +1,7 @@
 """Commands on publish packages: request one from a job's tokens, record its outcome."""
 
 import asyncio
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -35,7 +36,11 @@ from shared.contracts.problem import Detail, Problem, invalid, not_found
 from shared.eventstore import Context, EventStore, Handled
 
 COPIES_SECONDS = 5.0
-"""Longest wait for the smaller copies of the tokens' images. A copy takes about 50 ms."""
+"""Longest wait for the smaller copies of the tokens' images."""
+COPIES_PER_SECOND = 20
+"""Images that storage scales, about."""
+LONGEST_RETRY = 60
+"""Seconds in Retry-After at most, as other publications may be in between, or other replicas help."""
 FIRST_PAUSE = 0.2
 """Seconds before the tokens are read again; each further pause is twice as long, as there may be thousands."""
 
@@ -100,8 +105,7 @@ class PackageHandlers:
             if not missing:
                 return tokens
             if loop.time() >= until:
-                message = f"The thumbnails of {missing} of {len(tokens)} tokens are being made: try again in a moment"
-                raise Problem("UNAVAILABLE", message)
+                raise _is_scaling(missing, len(tokens))
             await asyncio.sleep(pause)
             pause *= 2
 
@@ -138,6 +142,15 @@ def package_id_of(handled: Handled[Package]) -> UUID:
     """The id of the package after a request for it."""
     assert handled.state.request is not None, "the package was requested"
     return handled.state.request.package_id
+
+
+def _is_scaling(missing: int, tokens: int) -> Problem:
+    seconds = min(max(math.ceil(missing / COPIES_PER_SECOND), 1), LONGEST_RETRY)
+    message = (
+        f"The display and the thumbnail of {missing} of {tokens} tokens are still being made, since the collection was"
+        f" published: request the package again in {seconds} s. Nothing was done"
+    )
+    return Problem("UNAVAILABLE", message, retry_after=seconds)
 
 
 def _is_local(public_url: str) -> Problem:

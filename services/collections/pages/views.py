@@ -53,10 +53,14 @@ class Card(msgspec.Struct, frozen=True):
 
 
 class CollectionPage(msgspec.Struct, frozen=True, kw_only=True):
-    """One page of the list of tokens, of `pages`; `others` are pages to go to, with None where some are left out."""
+    """One page of the list of tokens, of `pages`; `others` are pages to go to, with None where some are left out.
+
+    `preview`: the address of the picture that link previews show: the cover, if it is the image of a token.
+    """
 
     facts: CollectionFacts
     cards: Sequence[Card]
+    preview: str | None
     number: int
     pages: int
     others: Sequence[int | None]

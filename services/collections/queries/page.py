@@ -43,15 +43,23 @@ class PageQueries:
             raise not_found(f"Page {number}")
         after = (number - 1) * TOKENS_PER_PAGE
         tokens = await self.token_queries.tokens(series, after=after, limit=TOKENS_PER_PAGE) if series else []
+        cards = [card(msgspec.structs.replace(token, traits=offer.traits(token)), facts.addresses) for token in tokens]
+        cover = await self._cover(facts, series, offer)
         return CollectionPage(
             facts=facts,
-            cards=[
-                card(msgspec.structs.replace(token, traits=offer.traits(token)), facts.addresses) for token in tokens
-            ],
+            cards=cards,
+            preview=cover or (cards[0].picture if cards else None),
             number=number,
             pages=pages,
             others=pages_around(number, pages),
         )
+
+    async def _cover(self, facts: CollectionFacts, series: FinishedSeries | None, offer: Offer) -> str | None:
+        """The image of the token that is the cover. One of another host is not named: its server would be told."""
+        if series is None or offer.cover_token is None:
+            return None
+        tokens = await self.token_queries.tokens(series, after=offer.cover_token - 1, limit=1)
+        return facts.addresses.image(tokens[0]) if tokens else None
 
     async def token(self, collection_id: UUID, number: int) -> TokenPage:
         """The page of a token of a published collection. Raises as `collection`."""

@@ -35,6 +35,8 @@ select distinct on (user_id, is_long) package_id, attempt, user_id, size, number
 from (select *, size >= %s as is_long from package_builds) build
 where not is_cancelled and not_before <= clock_timestamp() order by user_id, is_long, number limit %s"""
 SELECT_ANY: LiteralString = "select 1 from package_builds limit 1"
+SELECT_BACKLOG: LiteralString = """
+select count(*), extract(epoch from clock_timestamp() - min(added_at))::float8 from package_builds"""
 SELECT_IS_CANCELLED: LiteralString = """
 select is_cancelled from package_builds where package_id = %s and attempt = %s"""
 BEGIN_BUILD: LiteralString = """
@@ -91,6 +93,13 @@ class PackageBuilds:
     async def are_any(self) -> bool:
         """Whether any attempt has not ended."""
         return bool(await self._store.pool.rows(SELECT_ANY, ()))
+
+    async def backlog(self, lease: str) -> tuple[int, float, str | None]:
+        """How many have not ended, for how many seconds the oldest has waited, and which replica holds this lease."""
+        ((count, seconds),) = await self._store.pool.rows(SELECT_BACKLOG, ())
+        async with self._store.pool.connection() as connection:
+            leader = await self._store.leases.leader(lease, connection)
+        return count, seconds or 0.0, leader
 
     async def is_cancelled(self, build: Build) -> bool:
         """Whether the attempt is marked, or has ended."""

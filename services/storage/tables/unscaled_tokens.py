@@ -69,13 +69,32 @@ delete from unscaled_tokens t using unnest(%s::uuid[], %s::bigint[], %s::uuid[])
 where t.collection_id = done.collection_id and t.number = done.number and t.gid = done.gid"""
 POSTPONE_TOKENS: LiteralString = """
 update unscaled_tokens t
-set not_before = clock_timestamp() + greatest(
+set tries = tries + 1, not_before = clock_timestamp() + greatest(
   least((clock_timestamp() - added_at) / 10, make_interval(secs => %s)), make_interval(secs => %s))
 from unnest(%s::uuid[], %s::bigint[], %s::uuid[]) as later(collection_id, number, gid)
 where t.collection_id = later.collection_id and t.number = later.number and t.gid = later.gid"""
+SELECT_BACKLOG: LiteralString = """
+select (select count(*) from (select 1 from unscaled_tokens limit %s) token),
+       (select extract(epoch from clock_timestamp() - min(added_at))::float8 from unscaled_tokens)"""
+SELECT_TRIED: LiteralString = """
+select collection_id, number, tries, extract(epoch from clock_timestamp() - added_at)::float8
+from unscaled_tokens where tries > 0 order by added_at limit 1"""
 SELECT_SECONDS: LiteralString = """
 select extract(epoch from not_before - clock_timestamp())::float8
 from unscaled_tokens where not_before is not null order by not_before limit 1"""
+
+
+MAX_COUNTED = 10_000
+"""The backlog is counted up to here, since that is done with each readiness check."""
+
+
+class TriedToken(NamedTuple):
+    """A token whose image could not be scaled so far. `seconds`: since its publication."""
+
+    collection_id: UUID
+    number: int
+    tries: int
+    seconds: float
 
 
 class UnscaledToken(NamedTuple):
@@ -138,6 +157,16 @@ class UnscaledTokens:
         """Until one of those that wait, or are taken, may be taken; None if there are none."""
         rows = await self._store.pool.rows(SELECT_SECONDS, ())
         return float(rows[0][0]) if rows else None
+
+    async def backlog(self) -> tuple[int, float]:
+        """How many there are, MAX_COUNTED at most, and for how many seconds the oldest has waited."""
+        ((count, seconds),) = await self._store.pool.rows(SELECT_BACKLOG, (MAX_COUNTED,))
+        return count, seconds or 0.0
+
+    async def oldest_tried(self) -> TriedToken | None:
+        """Of those that were tried in vain, the one that has waited for longest."""
+        rows = await self._store.pool.rows(SELECT_TRIED, ())
+        return TriedToken(*rows[0]) if rows else None
 
 
 async def add_tokens(

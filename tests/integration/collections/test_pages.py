@@ -3,6 +3,7 @@
 import hashlib
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import UUID, uuid4
 
 from services.collections.pages.rendering import policy
@@ -135,6 +136,25 @@ async def test_many_artworks_are_listed_in_pages(api: Api):
     assert (await api.get(f"{path}?page=1", None)).raw == (await api.get(path, None)).raw
     assert_is_page(await api.get(f"{path}?page=4", None), 404)
     assert f"/collections/{collection['id']}/public" in page.values("href")
+
+
+def preview_of(page: HtmlPage) -> str | None:
+    """The path of the picture that link previews show."""
+    (content,) = [meta["content"] or "" for meta in page.all("meta") if meta.get("property") == "og:image"]
+    return urlsplit(content).path
+
+
+async def test_link_previews_show_the_cover(api: Api):
+    """That of now, on all pages of the list, as the metadata names it; without one, the first artwork of the page."""
+    collection, path = await published(api, 50, cover_token=49)
+    files = f"/collections/{collection['id']}/tokens"
+    for page in (path, f"{path}?page=2"):
+        assert preview_of(assert_is_page(await api.get(page, None))) == f"{files}/49/image"
+    assert preview_of(assert_is_page(await api.get(f"{path}/2", None))) == f"{files}/2/image"
+    address = f"/projects/{collection['project_id']}/collections/{collection['id']}"
+    for cover, expected in ((2, f"{files}/2/image"), (None, f"{files}/1/thumbnail")):
+        assert (await api.put(address, {"cover_token": cover})).status == 204
+        assert preview_of(assert_is_page(await api.get(path, None))) == expected
 
 
 async def test_texts_of_creators_are_texts(api: Api):

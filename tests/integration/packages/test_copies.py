@@ -5,6 +5,7 @@ from uuid import uuid4
 
 import msgspec
 
+from services.collections.handlers.package import _is_scaling
 from shared.content.files import cid_of
 from shared.contracts.storage import ImageScaled, Rendition
 from tests.integration.packages.test_asking import a_finished_job, asked, listed
@@ -76,6 +77,16 @@ async def test_a_package_waits_for_the_copies_of_its_images(
     path = f"/collections/{collection['id']}/packages"
     answer = await collections.post(path, {"job_id": str(job)})
     assert answer.refusal == (503, "UNAVAILABLE", [])
-    assert "thumbnails of 2 of 2 tokens" in answer.body["detail"]
+    assert "thumbnail of 2 of 2 tokens are still being made" in answer.body["detail"]
+    assert "again in 1 s" in answer.body["detail"]
+    assert answer.headers["Retry-After"] == "1"
     await storing.publish(uuid4(), copies(101), copies(102))
     assert (await asked(collections, collection, job)).status == 202
+
+
+def test_with_many_images_it_says_how_long_it_takes_about():
+    """20 a second, and a minute at most: then the client learns how many are left."""
+    problems = [_is_scaling(missing, 10_000) for missing in (1, 21, 400, 10_000)]
+    assert [problem.retry_after for problem in problems] == [1, 2, 20, 60]
+    assert "400 of 10000 tokens" in problems[2].detail
+    assert "again in 20 s" in problems[2].detail

@@ -71,9 +71,11 @@ def of_collection(some_facts=None, tokens=None, number=1) -> HtmlPage:
     some_facts = some_facts or facts()
     listed = [token(1), token(2)] if tokens is None else tokens
     pages = views.pages_of(some_facts.tokens)
+    cards = [views.card(one, some_facts.addresses) for one in listed]
     page = views.CollectionPage(
         facts=some_facts,
-        cards=[views.card(one, some_facts.addresses) for one in listed],
+        cards=cards,
+        preview=cards[0].picture if cards else None,
         number=number,
         pages=pages,
         others=views.pages_around(number, pages),
