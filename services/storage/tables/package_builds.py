@@ -108,7 +108,7 @@ class PackageBuilds:
 
     async def begin(self, build: Build, lease: Lease) -> BegunBuild | None:
         """Counts a start of the build. None if it has ended. Raises Fenced."""
-        async with self._store.pool.connection() as connection:
+        async with self._store.pool.connection() as connection, connection.transaction():
             await lease.fence(connection)
             row = await (await connection.execute(BEGIN_BUILD, (build.package_id, build.attempt))).fetchone()
         if row is None:
@@ -124,7 +124,7 @@ class PackageBuilds:
 
     async def keep_upload(self, build: Build, upload_id: str, lease: Lease) -> None:
         """Records the unfinished upload, which another replica would continue. Raises Fenced."""
-        async with self._store.pool.connection() as connection:
+        async with self._store.pool.connection() as connection, connection.transaction():
             await lease.fence(connection)
             await connection.execute(UPDATE_UPLOAD, (upload_id, build.package_id, build.attempt))
 
@@ -133,7 +133,7 @@ class PackageBuilds:
 
         Returns the number of its failures. Raises Fenced.
         """
-        async with self._store.pool.connection() as connection:
+        async with self._store.pool.connection() as connection, connection.transaction():
             await lease.fence(connection)
             arguments = (seconds, int(failed), int(failed), build.package_id, build.attempt)
             row = await (await connection.execute(POSTPONE_BUILD, arguments)).fetchone()
@@ -141,6 +141,6 @@ class PackageBuilds:
 
     async def remove(self, build: Build, lease: Lease) -> None:
         """Forgets an attempt whose outcome is recorded. Raises Fenced."""
-        async with self._store.pool.connection() as connection:
+        async with self._store.pool.connection() as connection, connection.transaction():
             await lease.fence(connection)
             await connection.execute(DELETE_BUILD, (build.package_id, build.attempt))

@@ -1,8 +1,16 @@
 """Documents of the three chains, by what marketplaces document that they read, and by the standards' schemas.
 
-Sources: OpenSea's "Contract-level metadata" and "Metadata standards" (docs.opensea.io); objkt's "NFT smart contracts"
-(docs.objkt.com), which follows TZIP-16 and TZIP-21 with its own royalties; Rarible's types `CollectionMeta` and `Meta`
-(api.rarible.org), which it fills from OpenSea's members on EVM chains and from TZIP-21's on Tezos.
+Sources:
+- OpenSea's "Contract-level metadata" and "Metadata standards" (docs.opensea.io).
+- objkt's "NFT smart contracts" (docs.objkt.com), which follows TZIP-16 and TZIP-21 with its own royalties.
+- TZIP-21, "Rich Metadata", the text and its annex metadata-schema.json (gitlab.com/tezos/tzip, proposals/tzip-21): the
+  members of `asset`, `format` and `attribute`, and which it recommends for multimedia NFTs. It names `rights`, "a
+  statement about the asset rights", and `rightUri`, "a URI to a statement of rights".
+- Rarible's "Asset creation" (rarible/protocol-documentation, asset/creating-an-asset: "Creating our NFT's metadata"),
+  for tokens on EVM chains. What it reads of a collection there is only in its indexer (rarible/ethereum-indexer-public,
+  StandardTokenPropertiesResolver), which also reads numbers as values of attributes (JsonUtils). It documents nothing
+  for Tezos; its service (rarible/union-service-public, DipDupItemConverter) takes over name, description, attributes,
+  tags, and the files in three sizes. `rightsUri` of its type `Meta` is a member of its answers, not of documents.
 """
 
 import json
@@ -60,12 +68,25 @@ OBJKT_TOKEN = (
     "date",
     "royalties",
 )
-RARIBLE_TEZOS = ("name", "description", "tags", "rights", "rightUri", "externalUri", "attributes", "formats")
+RARIBLE_COLLECTION = ("name", "description", "image", "external_link")
+RARIBLE_TOKEN = ("name", "description", "image", "external_url", "animation_url", "attributes")
+RARIBLE_TEZOS = ("name", "description", "tags", "attributes", "artifactUri", "displayUri", "thumbnailUri")
+TZIP_21_RECOMMENDED = (
+    *("decimals", "name", "symbol", "artifactUri", "displayUri", "thumbnailUri", "description", "minter", "creators"),
+    *("isBooleanAmount", "formats", "tags"),
+)
+TZIP_21_ASSET = {
+    *TZIP_21_RECOMMENDED,
+    *("contributors", "publishers", "date", "blockLevel", "type", "genres", "language", "identifier", "rights"),
+    *("rightUri", "externalUri", "isTransferable", "shouldPreferSymbol", "attributes", "assets"),
+}
+TZIP_21_FORMAT = {"uri", "hash", "mimeType", "fileSize", "fileName", "duration", "dimensions", "dataRate"}
 CHECKLISTS: dict[str, tuple[tuple[Chain, ...], tuple[str, ...], tuple[str, ...]]] = {
     "OpenSea": (("ETHEREUM", "BASE"), OPENSEA_COLLECTION, OPENSEA_TOKEN),
     "objkt": (("TEZOS",), OBJKT_COLLECTION, OBJKT_TOKEN),
-    "Rarible on EVM chains": (("ETHEREUM", "BASE"), ("name", "description", "image", "external_link"), OPENSEA_TOKEN),
-    "Rarible on Tezos": (("TEZOS",), ("name", "description", "homepage"), RARIBLE_TEZOS),
+    "Rarible on EVM chains": (("ETHEREUM", "BASE"), RARIBLE_COLLECTION, RARIBLE_TOKEN),
+    "Rarible on Tezos": (("TEZOS",), (), RARIBLE_TEZOS),
+    "TZIP-21": (("TEZOS",), (), TZIP_21_RECOMMENDED),
 }
 
 
@@ -95,6 +116,19 @@ def test_each_member_is_what_its_reader_expects():
     assert token_on_tezos["minter"] == "KT1PWx2mnDueood7fEmfbBDKx1D9BAnnXitn"
     assert sum(token_on_tezos["royalties"]["shares"].values()) <= 10 ** token_on_tezos["royalties"]["decimals"]
     assert all(item["mimeType"] for item in token_on_tezos["formats"])
+
+
+def test_a_document_on_tezos_has_no_members_that_tzip_21_does_not_name():
+    """But the marketplaces' royalties. An attribute's value is a text, and lists name nothing twice."""
+    document = json.loads(canonical(check_both("TEZOS", OFFER, msgspec.structs.replace(TOKEN, scaled=COPIES))[1]))
+    assert set(document) - TZIP_21_ASSET == {"royalties"}
+    assert set().union(*document["formats"]) <= TZIP_21_FORMAT
+    assert all(set(item["dimensions"]) == {"value", "unit"} for item in document["formats"] if "dimensions" in item)
+    for attribute in document["attributes"]:
+        assert {"name", "value"} <= set(attribute) <= {"name", "value", "type"}
+        assert isinstance(attribute["value"], str)
+    for members in (document["creators"], document["tags"]):
+        assert len(set(members)) == len(members)
 
 
 def test_rights_are_the_creators_words_or_the_license_and_none_by_default():
