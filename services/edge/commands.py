@@ -16,6 +16,7 @@ from services.edge.forwarding.attempts import Attempts, ServiceRequest, unavaila
 from services.edge.forwarding.proxy import Proxy
 from services.edge.forwarding.repetition import ALWAYS, Repetition
 from services.edge.forwarding.request_body import BytesBody
+from services.edge.forwarding.user_positions import UserPositions
 from services.edge.headers import request_headers
 from services.edge.routing import Upstream
 from shared.http import ApiRequest
@@ -44,7 +45,8 @@ class Commands:
         received = request_headers(request.scope, request_trace(request.scope))
         self._headers = [header for header in received if header[0] not in _NOT_FORWARDED]
         self._headers.append(("accept", "application/json"))
-        self._positions: list[str] = []
+        self._positions = UserPositions()
+        """Those of the answers to this request: the newest of each service, so that a client can send them all back."""
 
     @property
     def seconds(self) -> float:
@@ -79,14 +81,15 @@ class Commands:
         finally:
             response.close()
         if position := response.headers.get(HEADER):
-            self._positions.append(position)
+            self._positions.note(self._user_id, position)
             proxy.positions.note(self._user_id, position)
         return Answer(response.status, response.headers, body)
 
     def headers(self, location: str | None = None) -> dict[str, str]:
-        """Those of the answer to the client: the positions of all answers so far, and what was created."""
+        """Those of the answer to the client: the positions of the answers so far, and what was created."""
         headers = {} if location is None else {"location": location}
-        return headers | ({HEADER.lower(): ", ".join(self._positions)} if self._positions else {})
+        positions = self._positions.of(self._user_id)
+        return headers | ({HEADER.lower(): positions} if positions else {})
 
     def passed_on(self, answer: Answer, location: str | None = None) -> Response[bytes]:
         """A service's answer as the answer to the client. `location`: what was created before a refusal."""
