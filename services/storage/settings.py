@@ -32,7 +32,7 @@ class StorageSettings(ServiceSettings, frozen=True, kw_only=True):
     fetch_max_bytes: Annotated[int, msgspec.Meta(ge=1)] = 64 * 1024**2
     """Bytes of the largest image that is fetched from the web for a user."""
     fetch_seconds: Annotated[float, msgspec.Meta(gt=0, le=14)] = 10.0
-    """Seconds within which it must be fetched; the edge waits 15 for an answer."""
+    """Seconds within which it must be fetched; the edge waits 15 for an answer, and 12 for all images of a template."""
     fetch_private_hosts: str = ""
     """Hosts, addresses and networks (CIDR), comma-separated: images are fetched from there though it is not public."""
     package_max_bytes: int = 64 * 1024**3
