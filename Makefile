@@ -24,6 +24,9 @@ RUN := $(BIN)/python -m
 INSTALLED := $(VENV)/.installed
 PIP := $(RUN) pip --disable-pip-version-check --quiet install --no-input
 
+# Else each of the hundreds of processes of a run would compile all modules again, and pytest all tests six times.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help demo run test test-fast check docs reference bench lock
 
 help:
