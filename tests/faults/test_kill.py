@@ -85,18 +85,20 @@ async def test_a_job_goes_on_after_the_whole_set_was_killed(running: RunningSet)
 
 
 async def test_a_job_survives_the_death_of_each_part_of_a_set_of_one_replica(tmp_path: Path) -> None:
-    """One after another, each when the job has gone on since the one before."""
+    """One after another, each as soon as the job has gone on since the one before."""
     victims = [*(f"{service}-1" for service in SERVICES), *SERVERS]
+    generations, progress = 2 * GENERATIONS, 0.1
     with running_set(tmp_path / "data") as single:
         async with single.client(await single.rich_user(100)) as client:
-            accepted = await start_job(client, GENERATIONS)
-            for number, victim in enumerate(victims, start=1):
-                job = await until_progress(client, accepted["job_id"], number / (len(victims) + 2))
+            accepted = await start_job(client, generations)
+            for victim in victims:
+                job = await until_progress(client, accepted["job_id"], progress)
                 assert job["status"] not in ENDED, f"it ended before {victim} died"
                 single.kill(victim)
+                progress = job["progress"] + 0.5 / generations
             job = await until_ended(client, accepted["job_id"])
             assert job["status"] == "completed", job
             balance = await until_settled(client)
-            assert balance == {"available": 100 - GENERATIONS * PRICE, "held": 0, "spent": GENERATIONS * PRICE}
-        assert_done_once(single, job, GENERATIONS)
+            assert balance == {"available": 100 - generations * PRICE, "held": 0, "spent": generations * PRICE}
+        assert_done_once(single, job, generations)
         assert_rebuilds_are_equal(single)
