@@ -127,6 +127,7 @@ async def test_the_grant_can_be_verified_with_the_published_key(api: Api, collec
         "collection_id": str(work.context.collection_id),
         "component_id": 11,
         "read_job": str(work.job_id),
+        "read_files": {},
     }
     for event in await api.store.read_all():
         assert work.context.upload.token.encode() not in event.data
