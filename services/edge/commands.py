@@ -4,6 +4,7 @@ The edge decides nothing: each command is one that the client could send itself,
 Idempotency-Key, so the edge may repeat it when its connection breaks.
 """
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import NamedTuple
@@ -38,10 +39,11 @@ class Answer(NamedTuple):
 
 
 class Commands:
-    """The commands of one request, sent on behalf of its user."""
+    """The commands of one request, sent on behalf of its user, within the time that one command may take."""
 
     def __init__(self, proxy: Proxy, request: ApiRequest, user_id: UUID) -> None:
         self._proxy, self._user_id = proxy, user_id
+        self._ends_at = asyncio.get_running_loop().time() + proxy.limits.command
         received = request_headers(request.scope, request_trace(request.scope))
         self._headers = [header for header in received if header[0] not in _NOT_FORWARDED]
         self._headers.append(("accept", "application/json"))
@@ -49,9 +51,9 @@ class Commands:
         """Those of the answers to this request: the newest of each service, so that a client can send them all back."""
 
     @property
-    def seconds(self) -> float:
-        """How long one command waits for its answer to begin."""
-        return self._proxy.limits.command
+    def seconds_left(self) -> float:
+        """Until the answer to the request must begin."""
+        return max(0.0, self._ends_at - asyncio.get_running_loop().time())
 
     async def send(
         self,
@@ -61,14 +63,13 @@ class Commands:
         key: str,
         *,
         repetition: Repetition = ALWAYS,
-        seconds: float | None = None,
     ) -> Answer:
-        """Sends a POST under the Idempotency-Key `key`; `seconds` bounds it instead of the edge's usual time.
+        """Sends a POST under the Idempotency-Key `key`.
 
-        Raises UNAVAILABLE when the service can't be reached, or does not answer in time.
+        Raises UNAVAILABLE when the service can't be reached, or does not answer in the time that is left.
         """
         proxy = self._proxy
-        limits = proxy.limits if seconds is None else replace(proxy.limits, command=seconds)
+        limits = replace(proxy.limits, command=self.seconds_left)
         positions = proxy.positions.of(self._user_id)
         headers = [*self._headers, ("idempotency-key", key), *([(HEADER, positions)] if positions else [])]
         request = ServiceRequest("POST", target, headers, BytesBody(content), repetition, limits)

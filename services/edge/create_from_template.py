@@ -30,21 +30,21 @@ async def create_from_template(
     """Answers as collections does, whose command has the client's own key: it knows the request when it is repeated."""
     commands = Commands(request.app.state.proxy, request, principal.user_id)
     key = request.headers.get("idempotency-key") or str(context.command_id)
-    content, seconds, began = await request.body(), commands.seconds, asyncio.get_running_loop().time()
+    content = await request.body()
     encoded = data.get(OVERRIDES)
     overrides = None
     if encoded is not None and may_name_images(bytes(encoded)):
         overrides = await asyncio.to_thread(overrides_with_images, encoded)
     if overrides is not None:
         try:
-            addresses = await stored_images(commands, overrides.images, context.command_id, seconds * FETCHING_SHARE)
+            seconds = commands.seconds_left * FETCHING_SHARE
+            addresses = await stored_images(commands, overrides.images, context.command_id, seconds)
         except Problem as problem:
             detail = f"{problem.detail}; {_outcome(context)}"
             raise Problem(problem.code, detail, *problem.details) from problem
         members = {**data, OVERRIDES: with_addresses(overrides.values, addresses)}
         content = await asyncio.to_thread(msgspec.json.encode, members)
-        seconds -= asyncio.get_running_loop().time() - began
-    return commands.passed_on(await commands.send(Upstream.COLLECTIONS, PATH, content, key, seconds=seconds))
+    return commands.passed_on(await commands.send(Upstream.COLLECTIONS, PATH, content, key))
 
 
 def _outcome(context: Context) -> str:

@@ -55,7 +55,7 @@ async def stored_images(
     fetches = {url: asyncio.create_task(stored(url)) for url in dict.fromkeys(image.url for image in images)}
     try:
         await asyncio.wait(fetches.values(), timeout=seconds)
-        failures = {url: failure for url, task in fetches.items() if (failure := _failure(task, seconds)) is not None}
+        failures = {url: failure for url, task in fetches.items() if (failure := _failure(task)) is not None}
     finally:
         await stop(*fetches.values())
     if failures:
@@ -74,10 +74,10 @@ def _address(answer: Answer) -> str:
     raise Problem(refusal.code, refusal.detail, *refusal.details)
 
 
-def _failure(fetch: asyncio.Task[str], seconds: float) -> Problem | None:
+def _failure(fetch: asyncio.Task[str]) -> Problem | None:
     """Why there is no address; None if there is one. Raises what is no refusal."""
     if not fetch.done():
-        return Problem("UNAVAILABLE", f"An image was not stored within {seconds:g} s")
+        return Problem("UNAVAILABLE", "An image was not stored in time")
     error = fetch.exception()
     if error is None or isinstance(error, Problem):
         return error

@@ -1,12 +1,13 @@
 """`POST /api/collections/generate`: two commands under one key, and what each of them answers."""
 
+import asyncio
 import json
 from typing import Any
 from uuid import UUID
 
 import pytest
 
-from tests.support.edge_client import EdgeClient
+from tests.support.edge_client import Edge, EdgeClient
 from tests.support.upstream import Exchange, Played, UpstreamStub
 
 Services = dict[str, UpstreamStub]
@@ -120,6 +121,25 @@ async def test_a_service_that_breaks_off_is_503(edge: EdgeClient, services: Serv
         problem = await response.json(content_type=None)
     assert (response.status, problem["code"]) == (503, "UNAVAILABLE")
     assert response.headers["Location"] == f"/collections/{COLLECTION}"
+
+
+async def test_both_parts_have_the_time_of_one_command(start_edge: Edge, services: Services) -> None:
+    """The second has what the first has left of it."""
+    edge = await start_edge(command_timeout=4.0)
+    created = {"data": {"id": COLLECTION, "title": "Foxes"}, "error": None}
+
+    async def answer_late(exchange: Exchange) -> None:
+        await asyncio.sleep(3.0)
+        await exchange.answer(json.dumps(created).encode(), 201, content_type="application/json")
+
+    async def hang(_: Exchange) -> None:
+        await asyncio.Event().wait()
+
+    services["collections"].answer, services["generation"].answer = answer_late, hang
+    began = asyncio.get_running_loop().time()
+    status, problem = await edge.json("POST", PATH, json={}, headers={"Idempotency-Key": "a"})
+    assert (status, problem["code"]) == (503, "UNAVAILABLE")
+    assert asyncio.get_running_loop().time() - began < 6.5, "4 s are one command's time, 7 s would be two"
 
 
 async def test_only_users_may(edge: EdgeClient) -> None:

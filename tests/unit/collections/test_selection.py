@@ -86,6 +86,7 @@ def test_what_may_be_a_mistake_is_a_warning():
     receivers = [events.SalesReceiver("0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed", "100", "creator", "sale")]
     assert pointers(collection.evolve(good, events.ReceiversSet(COLLECTION, receivers))) == ["/receivers"]
     assert pointers(state_of(cover_image_url="https://192.168.0.7/a.png")) == ["/cover_image_url"]
+    assert pointers(state_of(banner_image_url="https://emprops.example/assets/7/content")) == ["/banner_image_url"]
     assert pointers(good, public_url="http://localhost:8080") == ["/metadata"]
     assert pointers(good, [token(1, "video/mp4")]) == ["/generations"]
     assert pointers(good, [token(1, "image/png"), token(1, "image/png")]) == ["/generations", "/generations"]

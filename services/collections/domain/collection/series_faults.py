@@ -92,8 +92,12 @@ def _repeated(what: str, counts: Counter[str]) -> Iterator[Detail]:
 
 def _address_warnings(state: Collection, tokens: Sequence[Token], public_url: str) -> Iterator[Detail]:
     for name in ("cover_image_url", "banner_image_url"):
-        if (url := getattr(state.fields, name)) and is_private_host(url):
+        url = getattr(state.fields, name) or ""
+        if is_private_host(url):
             message = "is on a private host, which other machines or networks can't read: use a public URL"
+            yield Detail(f"/{name}", message)
+        elif public_url and url.startswith(f"{public_url.rstrip('/')}/assets/"):
+            message = "is a stored file, which only its owner can read: use a public URL, or an artwork as cover_token"
             yield Detail(f"/{name}", message)
     if public_url and is_private_host(public_url):
         yield Detail("/metadata", f"links to {public_url}, which only this machine or network can read: set PUBLIC_URL")
