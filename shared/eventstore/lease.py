@@ -183,9 +183,9 @@ class Leases:
             is_new = True
             try:
                 while True:
+                    self._change.clear()  # before the round, which may not see what changes during it
                     await self._round(connection, is_new=is_new)
                     is_new = False
-                    self._change.clear()
                     await self._wait_for_next_round()
             except asyncio.CancelledError:
                 await self._stop_all_work()

@@ -20,6 +20,8 @@ class Window:
     def __init__(self, most: int, most_bytes: int, stalled: Callable[[], int] = lambda: 0) -> None:
         self.most, self.most_bytes, self._stalled = most, most_bytes, stalled
         self.held = self.bytes = 0
+        self.changes = 0
+        """How often something was given back, or the number of stalled events has changed."""
         self._changed = asyncio.Event()
 
     def take(self, size: int) -> None:
@@ -31,10 +33,11 @@ class Window:
         """Counts it no longer."""
         self.held -= 1
         self.bytes -= size
-        self._changed.set()
+        self.changed()
 
     def changed(self) -> None:
         """To be called when the number of stalled events has changed."""
+        self.changes += 1
         self._changed.set()
 
     @property
@@ -52,15 +55,16 @@ class Window:
     async def wait_for_room(self, enough: int = 1) -> None:
         """Waits for room, and then up to COLLECT_SECONDS for `enough` of it, to save requests."""
         while self.room < 1:
-            await self.wait_for_change()
+            await self.wait_for_change(self.changes)
         if self.room >= min(enough, self.most):
             return
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(COLLECT_SECONDS):
                 while self.room < min(enough, self.most):
-                    await self.wait_for_change()
+                    await self.wait_for_change(self.changes)
 
-    async def wait_for_change(self) -> None:
-        """Waits until something is given back or the number of stalled events changes."""
-        self._changed.clear()
-        await self._changed.wait()
+    async def wait_for_change(self, after: int) -> None:
+        """Waits for more than `after` changes: `changes` at the moment of which the caller has seen the window."""
+        while self.changes <= after:
+            self._changed.clear()
+            await self._changed.wait()

@@ -63,7 +63,9 @@ class Pull:
         self._last_received_at = 0.0
         self._turn = asyncio.Event()
         self._failure: Exception | None = None
-        self._too_large = self._full = False
+        self._too_large = False
+        self._full_at: int | None = None
+        """The changes of the window when it had no room for the next message."""
         self.heartbeats: Callable[[int], None] = lambda _: None
         """Called at each heartbeat with the number of the consumer's last delivery."""
 
@@ -72,9 +74,9 @@ class Pull:
         subscription = await self._client.subscribe(self._inbox, cb=self._arrived, pending_bytes_limit=0)
         try:
             while True:
-                if self._full:
-                    self._full = False
-                    await self._window.wait_for_change()
+                if self._full_at is not None:
+                    await self._window.wait_for_change(self._full_at)
+                    self._full_at = None
                 await self._window.wait_for_room(self._settings.batch // 4)
                 await self._pull()
         finally:
@@ -142,7 +144,8 @@ class Pull:
             # The next message is larger than the room. It is requested again when there is more room, or else alone.
             got_some = self._outstanding < self._asked
             self._too_large = self._window.held == 0 and not got_some
-            self._full = not self._too_large and self._window.held > 0
+            if not self._too_large and self._window.held:
+                self._full_at = self._window.changes
             self._end_request()
         else:
             self._fail(Ended(f"{status} {text.strip()}"))

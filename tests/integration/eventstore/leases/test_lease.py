@@ -44,6 +44,20 @@ async def test_a_lease_is_free_at_once_when_its_holder_ends(start: Start) -> Non
     assert time.monotonic() - began < 10
 
 
+async def test_a_lease_that_is_given_up_during_a_round_is_released_at_once(
+    start: Start, sql: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A renewal is on its way to PostgreSQL then, and the round after it need not wait for the next one."""
+    monkeypatch.setattr("shared.eventstore.lease.RENEW_EVERY", 0.1)
+    first = await leader(start("a", ttl=4000).wants("x"))
+    with sql.transaction():
+        sql.execute("lock table leases in access exclusive mode")
+        await eventually(lambda: count(sql, "select count(*) from pg_locks where not granted"), "the renewal waits")
+        monkeypatch.setattr(first.leases, "_renew_every", 1000.0)
+        await stop(first.tasks[1])
+    await leader(start("b", ttl=60).wants("x"))
+
+
 async def test_a_lease_is_free_at_once_when_its_session_ends(start: Start, sql: psycopg.Connection) -> None:
     """The server releases the locks of a killed process when its connection ends."""
     first = await leader(start("a", ttl=60).wants("x"))
