@@ -25,6 +25,17 @@ settings.register_profile("explore", settings.get_profile("repeatable"), derando
 settings.register_profile("fast", settings.get_profile("repeatable"), max_examples=20)
 settings.load_profile("repeatable")
 
+# As services log them, tracebacks have no variables. structlog's default shows all, with rich: under load that held the
+# event loop for more than the ten seconds after which leases are lost, and no test shows why it failed then.
+structlog.configure(
+    processors=[
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="%H:%M:%S.%f", utc=False),
+        structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback),
+    ]
+)
+
 
 @pytest.fixture(autouse=True)
 def own_logging() -> Iterator[None]:

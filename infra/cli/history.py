@@ -110,7 +110,12 @@ def no_stream(data: Path, service: str, stream: UUID) -> str:
 
 def run(work: Coroutine[Any, Any, T]) -> T:
     """Runs a command's coroutine. A Problem ends the command with its message and exit code 1."""
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(40))
+    # Not structlog's own renderer, whose tracebacks show all variables: passwords, too.
+    renderer = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+    structlog.configure(
+        processors=[structlog.processors.add_log_level, renderer],
+        wrapper_class=structlog.make_filtering_bound_logger(40),
+    )
     logging.getLogger("psycopg").setLevel(logging.CRITICAL)  # its pool logs every failed attempt
     try:
         return asyncio.run(work)
