@@ -25,8 +25,8 @@ settings.register_profile("explore", settings.get_profile("repeatable"), derando
 settings.register_profile("fast", settings.get_profile("repeatable"), max_examples=20)
 settings.load_profile("repeatable")
 
-# As services log them, tracebacks have no variables. structlog's default shows all, with rich: under load that held the
-# event loop for more than the ten seconds after which leases are lost, and no test shows why it failed then.
+# Plain tracebacks, as services log them. structlog's default, with rich, also prints variables: under load, one took
+# 13 s of the event loop, so a service lost its leases.
 structlog.configure(
     processors=[
         structlog.contextvars.merge_contextvars,

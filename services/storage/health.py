@@ -14,8 +14,7 @@ from shared.progress import Progress
 SUCCESS_SECONDS = 5.0
 """Seconds for which a success is cached: readiness may be probed many times a second."""
 MAX_SECONDS = 600.0
-"""Since the publication: an image that is still tried in vain then, is told to operators, as its collection's packages
-wait for it."""
+"""An image that still fails so long after its publication is a problem: its collection's packages wait for it."""
 
 
 class FileStoreCheck:

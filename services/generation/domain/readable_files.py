@@ -1,7 +1,7 @@
 """Which stored files a step's worker may read beside those of its job: the ones that its payload names.
 
 Whose file each of them must be follows from who has written its address: an owner of the collection, in its data, or
-the user who has requested the job. So nobody gets at another user's file by writing its address.
+the user who has requested the job. So writing an address gives no access to another user's file.
 """
 
 from collections.abc import Iterable
