@@ -44,7 +44,7 @@ def overrides_with_images(encoded: msgspec.Raw) -> Overrides | None:
     if not isinstance(overrides, dict) or next(web_images(overrides), None) is None:
         return None
     if faults := list(_faults(overrides)):
-        raise invalid(f"The overrides are not valid: {faults[0].message}", *faults)
+        raise invalid(f"The overrides are not valid at {faults[0].pointer}: {faults[0].message}", *faults)
     images = [
         WebImage(str(place.child(FETCH)), image[FETCH])
         for path, value in overrides.items()
@@ -61,8 +61,8 @@ def _faults(overrides: Mapping[str, Any]) -> Iterator[Detail]:
         for place, image in web_images(value, _pointer(path)):
             if not path.startswith(OF_DATA):
                 message = (
-                    "is for values of data: everybody reads a collection's fields, but only you and the workers of "
-                    "your jobs read the file that is stored of an image"
+                    "is only for values of data: everybody can read a collection's fields, but only you and the "
+                    "collection's jobs can read the stored image"
                 )
                 yield Detail(str(place.child(FETCH)), message)
             elif not isinstance(image[FETCH], str):

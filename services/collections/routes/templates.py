@@ -65,5 +65,5 @@ def _field_changes(overrides: Mapping[str, Any]) -> FieldChanges:
         else:
             changes = msgspec.structs.replace(changes, **{name: getattr(sent, name)})
     if faults:
-        raise invalid(f"The overrides are not valid: {faults[0].message}", *faults)
+        raise invalid(f"The overrides are not valid at {faults[0].pointer}: {faults[0].message}", *faults)
     return changes

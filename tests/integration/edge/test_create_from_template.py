@@ -175,8 +175,8 @@ async def test_a_refusal_that_lasts_is_answered_before_one_that_does_not(
         ({IMAGE: {"$fetch": 5}}, f"/overrides/{IMAGE}/$fetch", "must be the http or https URL"),
         ({IMAGE: {"$fetch": {"$fetch": "x"}}}, f"/overrides/{IMAGE}/$fetch", "must be the http or https URL"),
         ({IMAGE: {"a": fetch("a") | {"width": 5}}}, f"/overrides/{IMAGE}/a/width", "can't stand beside $fetch"),
-        ({"cover_image_url": fetch("a")}, "/overrides/cover_image_url/$fetch", "is for values of data"),
-        ({"images": [{"url": fetch("a")}]}, "/overrides/images/0/url/$fetch", "is for values of data"),
+        ({"cover_image_url": fetch("a")}, "/overrides/cover_image_url/$fetch", "is only for values of data"),
+        ({"images": [{"url": fetch("a")}]}, "/overrides/images/0/url/$fetch", "is only for values of data"),
         ({"data.all": [fetch(str(n)) for n in range(MAX_IMAGES + 1)]}, "/overrides", "more than 16"),
     ],
 )

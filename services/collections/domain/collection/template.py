@@ -45,7 +45,7 @@ def refuse_web_images(overrides: Mapping[str, Any]) -> None:
         for place, _ in web_images(value, pointer_of(path))
     ]
     if faults:
-        raise invalid(f"The overrides are not valid: {FETCH} {message}", *faults)
+        raise invalid(f"The overrides are not valid at {faults[0].pointer}: {message}", *faults)
 
 
 def filled_fields(template: Collection, changes: FieldChanges) -> Fields:
@@ -77,7 +77,7 @@ def filled_data(template: Collection, overrides: Mapping[str, Any]) -> dict[str,
             if (fault := _replace(data, path, value)) is not None:
                 faults.append(Detail(pointer_of(text), fault))
     if faults:
-        raise invalid(f"The overrides are not valid: {faults[0].message}", *faults)
+        raise invalid(f"The overrides are not valid at {faults[0].pointer}: {faults[0].message}", *faults)
     try:
         instructions.check(data, "/data")
     except Problem as problem:
