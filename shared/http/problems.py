@@ -22,6 +22,8 @@ from shared.telemetry.logging import get_logger
 log = get_logger("http")
 
 PROBLEM_MEDIA_TYPE = "application/problem+json"
+NOTHING_DONE = "nothing was done: try again in a moment"
+"""How a 503 ends that is safe to repeat without an Idempotency-Key."""
 
 STATUS: dict[str, tuple[int, str]] = {
     "VALIDATION_FAILED": (400, "The request is not valid"),
@@ -232,7 +234,7 @@ def _on_unavailable(_request: Request[Any, Any, Any], error: StoreUnavailable) -
     outcome = (
         "it may have been done or not: repeat it under the same Idempotency-Key to find out"
         if error.maybe_done
-        else "nothing was done: try again in a moment"
+        else NOTHING_DONE
     )
     return respond(Problem("UNAVAILABLE", f"The service can't reach its database right now; {outcome}"))
 

@@ -10,6 +10,7 @@ from typing import Any, Protocol, TypeVar, overload
 from shared.contracts.problem import Problem
 from shared.eventstore import StoreUnavailable
 from shared.http.positions import LAG_POINTER
+from shared.http.problems import NOTHING_DONE
 
 T = TypeVar("T")
 
@@ -132,19 +133,27 @@ A = TypeVar("A", bound=Answered)
 
 
 async def asked_again(ask: Callable[[], Awaitable[A]]) -> A:
-    """The answer to a request, which is repeated while the service answers 503 because its read tables are behind."""
+    """The answer to a request, which is repeated as a client repeats it: while the service answers 503 because its read
+    tables are behind, or PostgreSQL was too busy and nothing was done."""
 
-    async def shown() -> A | None:
+    async def lasting() -> A | None:
         answer = await ask()
-        return None if answer.status == 503 and is_lag(answer.body) else answer
+        if answer.status == 503 and (is_lag(answer.body) or is_undone(answer.body)):
+            raise NotYet(answer.body)
+        return answer
 
-    return await eventually(shown, "the service to show what it has answered")
+    return await eventually(lasting, "the service to answer")
 
 
 def is_lag(body: Any) -> bool:
     """Whether a 503 says that read tables are behind: a detail points at the header of positions."""
     details = body.get("details", ()) if isinstance(body, dict) else ()
     return any(detail["pointer"] == LAG_POINTER for detail in details)
+
+
+def is_undone(body: Any) -> bool:
+    """Whether a 503 says that PostgreSQL did not serve the request, and that nothing was done."""
+    return isinstance(body, dict) and body.get("detail", "").endswith(NOTHING_DONE)
 
 
 def wait_for(condition: Callable[[], T | None], what: str, *, within: float = PATIENCE, every: float = 0.05) -> T:

@@ -27,6 +27,7 @@ async def made_again(api: Api) -> Answer | None:
 async def test_an_append_that_did_not_get_its_lock_was_not_done(database: str, nats_url: str, tmp_path: Path) -> None:
     """Another session holds the lock of appends, so PostgreSQL reports a lock timeout."""
     async with collections_service(database, nats_url, tmp_path) as api:
+        api.is_patient = False
         head = await api.store.head()
         with psycopg.connect(database) as other:
             take_append_lock(other)
@@ -43,6 +44,7 @@ async def test_an_append_without_an_answer_may_have_been_done(database: str, nat
     with SilentProxy((address.hostname or "", address.port or 0)) as proxy:
         netloc = f"{address.netloc.rpartition('@')[0]}@{proxy.address}"
         async with collections_service(urlunsplit(address._replace(netloc=netloc)), nats_url, tmp_path) as api:
+            api.is_patient = False
             with psycopg.connect(database) as other, psycopg.connect(database, autocommit=True) as sql:
                 take_append_lock(other)
                 command = create(api)

@@ -108,7 +108,7 @@ async def test_a_collection_that_is_known_to_its_creator_is_never_a_404(api: Api
     """Its creation was answered, and has not come here yet: 503, until it is here."""
     collection = await created(collections, FOXES)
     ANSWERED[collection] += 1  # not told yet
-    api.waits_for_tables = False
+    api.is_patient = False
     answer = await api.generate(collection, dry_run=True)
     assert (answer.status, answer.body["code"]) == (503, "UNAVAILABLE")
     await created(collections, FOXES)

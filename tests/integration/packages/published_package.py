@@ -60,7 +60,7 @@ async def a_package(api: Api, collections: Publisher) -> Package:
 
 
 async def read(api: Api, path: str, **headers: str) -> Answer:
-    api.waits_for_tables = False
+    api.is_patient = False
     return await api.get(f"/ipfs/{path}", None, **headers)
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from shared.eventstore import EventStore, RecordedEvent
 from shared.handling import operator_actions
-from tests.integration.eventstore.tally import context, counted
+from tests.integration.eventstore.tally import CODEC, context, counted
 from tests.integration.processes.reacting import NAME, QUICK, Reaction, caught_up, running
 from tests.support.patience import eventually
 
@@ -91,17 +91,13 @@ async def test_a_repeated_transient_error_of_one_event_parks_it(
 
 
 async def test_an_undecodable_event_stops_only_its_stream(store: EventStore, sql: psycopg.Connection) -> None:
-    """It is parked with the reason."""
-    poisoned, reaction = uuid4(), Reaction()
-    async with running(store, reaction) as runner:
-        await store.append(counted(poisoned, 0, 1), context())
-        await store.append(counted(poisoned, 1, 2), context())
-        sql.execute("update events set data = '?' where stream_id = %s and version = 2", (poisoned,))
-        sql.execute("update checkpoints set position = 0")
-    reaction.events.clear()
-    async with running(store, reaction) as runner:
-        other = uuid4()
-        await store.append(counted(other, 0, 1), context())
+    """It is parked with the reason, by a process that reads it after the damage."""
+    poisoned, other, reaction = uuid4(), uuid4(), Reaction()
+    await store.append(counted(poisoned, 0, 1), context())
+    await store.append(counted(poisoned, 1, 2), context())
+    sql.execute("update events set data = '?' where stream_id = %s and version = 2", (poisoned,))
+    async with EventStore.open(store.dsn, CODEC) as reader, running(reader, reaction) as runner:
+        await reader.append(counted(other, 0, 1), context())
         await eventually(lambda: reaction.of(other) == [1], "the other one is done")
 
         async def is_parked() -> bool:

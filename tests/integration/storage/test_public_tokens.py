@@ -51,7 +51,7 @@ async def publish(collections: Publisher, *gids: UUID, job: UUID = JOB) -> None:
 
 async def read(api: Api, path: str, **headers: str) -> Answer:
     """Anonymously: what is certain is waited for by the service itself."""
-    api.waits_for_tables = False
+    api.is_patient = False
     return await api.get(f"{PATH}/{path}", None, **headers)
 
 

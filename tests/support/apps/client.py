@@ -56,9 +56,9 @@ class Client:
 
     def __init__(self, url: str, issuer: TokenIssuer, session: aiohttp.ClientSession) -> None:
         self.url, self.issuer, self.session = url, issuer, session
-        self.waits_for_tables = True
+        self.is_patient = True
         """Whether reads bring the positions that writes were answered with, as the edge's do, and a request is repeated
-        while it is answered 503 because read tables are behind."""
+        while it is answered 503 because read tables are behind, or PostgreSQL is busy and nothing was done."""
         self._seen = SeenPositions()
 
     async def send(
@@ -77,10 +77,11 @@ class Client:
     async def ask(self, method: str, path: str, headers: Mapping[str, str], **request: Any) -> Answer:
         """A request with these headers, and no others."""
         once = partial(self._once, method, path, headers, request)
-        return await (asked_again(once) if self.waits_for_tables else once())
+        is_repeatable = isinstance(request.get("data", b""), bytes | str)
+        return await (asked_again(once) if self.is_patient and is_repeatable else once())
 
     async def _once(self, method: str, path: str, headers: Mapping[str, str], request: dict[str, Any]) -> Answer:
-        if self.waits_for_tables:
+        if self.is_patient:
             headers = {**headers, **self._seen.headers_for(method, headers)}
         async with self.session.request(method, self.url + path, headers=headers, **request) as response:
             self._seen.note(response.headers)
