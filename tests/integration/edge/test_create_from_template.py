@@ -199,7 +199,7 @@ async def test_some_images_are_fetched_at_once(edge: EdgeClient, storage: Storag
 
 async def test_images_have_one_bound_of_time(start_edge: Edge, storage: Storage, collections: Played):
     """It is answered while a command may still take, and the image that took too long has its pointer."""
-    edge = await start_edge(command_timeout=1.0, turn_after=0.05)
+    edge = await start_edge(command_timeout=5.0, turn_after=0.05)
     storage.hanging = {f"{HOST}/slow"}
     status, problem = await post(edge, {IMAGE: [fetch("a"), fetch("slow")]})
     assert (status, problem["code"]) == (503, "UNAVAILABLE")

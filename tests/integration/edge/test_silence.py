@@ -250,7 +250,7 @@ async def test_with_a_frozen_replica_every_request_is_answered(start_edge: Edge)
             assert await goes_on(edge) == {"well"}
             await until_ready_says(edge, 200, f"credits: {other} is silent")
             assert await goes_on(edge) == {"well"}
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             while "other" not in await goes_on(edge):
                 pass
 
@@ -265,7 +265,7 @@ async def test_behind_a_proxy_that_forwards_nothing_every_request_is_answered(st
             assert await goes_on(edge) == {"well"}
             await until_ready_says(edge, 200, f"credits: http://{proxy.address} is silent")
             proxy.mode = "pass"
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(PATIENCE):
                 while "other" not in await goes_on(edge):
                     pass
 

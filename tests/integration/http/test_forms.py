@@ -27,7 +27,7 @@ from shared.http import (
     Limit,
     create_app,
 )
-from tests.support.patience import eventually
+from tests.support.patience import PATIENCE, eventually
 from tests.support.serving import serving
 from tests.support.tokens import AUDIENCE, TokenIssuer
 
@@ -271,7 +271,7 @@ async def test_head_is_get_without_its_content(client: Client) -> None:
     assert (head.status, await head.read()) == (200, b"")
     for name in ("content-length", "content-type", "etag"):
         assert head.headers[name] == got.headers[name]
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         assert (await client.session.head(f"{client.url}/endless", headers=client.headers)).status == 200
     assert (await client.session.head(f"{client.url}/notes", headers=client.headers)).status == 405
     assert (await client.session.head(f"{client.url}/nothing", headers=client.headers)).status == 404

@@ -7,6 +7,7 @@ from nats.aio.client import Client
 
 from shared.messaging.connection import connected
 from shared.messaging.publishing import Publisher, joined
+from tests.support.patience import PATIENCE
 
 EVENT = {f"ce-{number}": f"value {number}: é" for number in range(18)}
 HEADERS = [
@@ -35,7 +36,7 @@ async def test_headers_arrive_as_nats_py_sends_them(nats_url: str, headers: dict
         queue = await received(client, "headers")
         await client.publish("headers", b"body", headers=headers)
         await Publisher(client).send("headers", b"body", headers)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             theirs, ours = await queue.get(), await queue.get()
     assert theirs == ours
     assert list(theirs or ()) == list(ours or ())

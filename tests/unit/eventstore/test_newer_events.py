@@ -9,6 +9,7 @@ import pytest
 
 from shared.eventstore import StoreUnavailable
 from shared.eventstore.newer_events import MAX_EVENTS, MAX_STREAMS, NewerEvents, StreamVersion
+from tests.support.patience import PATIENCE
 
 STREAM, OTHER = UUID(int=1), UUID(int=2)
 
@@ -38,7 +39,7 @@ class Database:
         return [(*event, len(events)) for event in events]
 
     async def begun(self, number: int) -> None:
-        async with asyncio.timeout(10), self._begins:
+        async with asyncio.timeout(PATIENCE), self._begins:
             await self._begins.wait_for(lambda: len(self.queries) >= number)
 
 

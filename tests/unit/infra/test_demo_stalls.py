@@ -10,6 +10,7 @@ from aiohttp.test_utils import TestServer
 from infra.demo import journey as module
 from infra.demo.client import Client
 from infra.demo.journey import Reporter, Stalled, instructions, journey
+from tests.support.patience import PATIENCE
 
 
 async def created(_request: web.Request) -> web.Response:
@@ -39,5 +40,5 @@ async def test_a_job_without_events_is_not_waited_for_longer_than_the_bound(
     app.router.add_get("/jobs/j/events", heartbeats)
     async with TestServer(app) as server, Client(str(server.make_url("")), "token") as user:
         with pytest.raises(Stalled, match=r"job j has made no progress for 0\.2 s"):
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(PATIENCE):
                 await journey(user, None, "u", tmp_path, 1, Reporter())

@@ -189,7 +189,7 @@ async def test_a_step_that_is_cancelled_while_its_graph_is_submitted_leaves_noth
         asyncio.get_running_loop().call_later(0.5, standin.answers.set)
         assert code(await step.outcome()) == "CANCELLED"
         await standin.answers.wait()
-        await eventually(lambda: standin.running is None and not standin.pending, "nothing runs or waits", within=20)
+        await eventually(lambda: standin.running is None and not standin.pending, "nothing runs or waits")
 
 
 async def test_the_deadline_ends_the_run_on_the_server(standin: StandIn) -> None:
