@@ -17,7 +17,8 @@ from services.storage.processes.list_packages import PackageLister
 from services.storage.projections.assets import ASSETS
 from services.storage.projections.generation_files import GENERATION_FILES
 from services.storage.projections.renditions import RENDITIONS
-from services.storage.providers.s3 import S3Store
+from services.storage.providers.file_store import FileStore
+from services.storage.providers.s3.store import S3Store
 from services.storage.queries.asset import Queries
 from services.storage.queries.public_token import PublicTokenQueries
 from services.storage.routes import ROUTES
@@ -106,7 +107,7 @@ async def build(runtime: Runtime) -> Parts:
 def _builder(
     runtime: Runtime,
     settings: StorageSettings,
-    objects: S3Store,
+    objects: FileStore,
     links: Links,
     handlers: PackageHandlers,
     blocks: PackageBlocks,

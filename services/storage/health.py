@@ -4,7 +4,7 @@ import time
 
 from prometheus_client import CollectorRegistry, Gauge
 
-from services.storage.providers.s3 import S3Store
+from services.storage.providers.file_store import FileStore
 from services.storage.tables.package_builds import PackageBuilds
 from services.storage.tables.unscaled_tokens import UnscaledTokens
 from shared.contracts.problem import Problem
@@ -18,7 +18,7 @@ MAX_SECONDS = 600.0
 
 
 class FileStoreCheck:
-    def __init__(self, store: S3Store, instance: str) -> None:
+    def __init__(self, store: FileStore, instance: str) -> None:
         self._store, self._path = store, f".health/{instance or 'storage'}"
         self._good_until = 0.0
 

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Iterable
 
-from services.storage.providers.s3 import NoSuchFile, S3Store
+from services.storage.providers.file_store import FileStore, NoSuchFile
 from services.storage.tables.package_blocks import PackageBlocks, PackageFile, Place
 from shared.content.cid import DAG_PB, Cid
 from shared.content.nodes import Block, decode
@@ -16,7 +16,7 @@ log = get_logger("gateway")
 class Dag:
     """A package has all blocks below any of its own, so that nothing is looked up elsewhere."""
 
-    def __init__(self, objects: S3Store, blocks: PackageBlocks, file: PackageFile, root: Cid) -> None:
+    def __init__(self, objects: FileStore, blocks: PackageBlocks, file: PackageFile, root: Cid) -> None:
         """`file` is that of the block `root`."""
         self._objects, self._blocks, self._file = objects, blocks, file
         self._places: dict[Cid, Place] = {root: file.place}

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 
 from services.storage.gateway.dag import Dag
-from services.storage.providers.s3 import S3Store
+from services.storage.providers.file_store import FileStore
 from services.storage.tables.package_blocks import PackageBlocks
 from shared.content.cid import Cid, NotACid
 from shared.contracts.problem import Detail, invalid, not_found
@@ -18,7 +18,7 @@ _VERSION_0 = re.compile(r"Qm[1-9A-HJ-NP-Za-km-z]{44}")
 
 @dataclass(frozen=True)
 class Gateway:
-    objects: S3Store
+    objects: FileStore
     blocks: PackageBlocks
 
     async def open(self, cid: Cid) -> Dag:

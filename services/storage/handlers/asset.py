@@ -23,7 +23,7 @@ from services.storage.domain.asset import (
     decide,
     refuse_other_bytes,
 )
-from services.storage.providers.s3 import S3Store, S3Upload
+from services.storage.providers.file_store import FileStore, Upload
 from shared.content.files import FileImporter
 from shared.contracts.problem import Detail, Problem, invalid
 from shared.contracts.storage import AssetStored
@@ -79,7 +79,7 @@ class CommandHandlers:
     def __init__(
         self,
         store: EventStore,
-        objects: S3Store,
+        objects: FileStore,
         link: Callable[[int, str], str],
         *,
         max_bytes: int,
@@ -101,7 +101,7 @@ class CommandHandlers:
         declared: FileDeclaration,
         body: AsyncIterator[bytes],
         context: Context,
-        upload: S3Upload | None = None,
+        upload: Upload | None = None,
     ) -> StoredFile:
         """Stores and records a file. Idempotent: the same file at the same path is not stored again.
 
@@ -131,7 +131,7 @@ class CommandHandlers:
         return await self._store.handle(ASSET, asset_stream(path), lambda asset: decide(command, asset), context)
 
     async def _write(
-        self, declared: FileDeclaration, body: AsyncIterator[bytes], context: Context, upload: S3Upload
+        self, declared: FileDeclaration, body: AsyncIterator[bytes], context: Context, upload: Upload
     ) -> StoredFile:
         try:
             content = await self._receive(body, upload)
@@ -163,7 +163,7 @@ class CommandHandlers:
         assert handled.state is not None, f"{declared.path} was recorded just now"
         return StoredFile(handled.state, handled.position, created=bool(handled.events))
 
-    async def _receive(self, body: AsyncIterator[bytes], upload: S3Upload | None) -> Content:
+    async def _receive(self, body: AsyncIterator[bytes], upload: Upload | None) -> Content:
         """Reads the body to its end, and writes it to `upload` if there is one. Raises as `store_file`."""
         digest, importer, size = hashlib.sha256(), FileImporter(), 0
         chunks = aiter(body)

@@ -8,7 +8,7 @@ from uuid import UUID
 from services.storage.deciders import ASSET
 from services.storage.domain.asset import asset_stream
 from services.storage.packaging.meter import Meter
-from services.storage.providers.s3 import NoSuchFile, S3Store
+from services.storage.providers.file_store import FileStore, NoSuchFile
 from shared.content.files import CHUNK, FileImporter
 from shared.content.nodes import Node
 from shared.contracts.collections import PackagedArtwork
@@ -34,7 +34,7 @@ class Artwork(NamedTuple):
 class Artworks:
     """Stored artworks. Memory holds one chunk, and 36 bytes per chunk of an artwork with several."""
 
-    def __init__(self, store: EventStore, objects: S3Store) -> None:
+    def __init__(self, store: EventStore, objects: FileStore) -> None:
         self._store, self._objects = store, objects
 
     async def look_up(self, listed: PackagedArtwork, collection_id: UUID, user_id: UUID, meter: Meter) -> Artwork:

@@ -15,8 +15,7 @@ from services.storage.handlers.package import PackageHandlers
 from services.storage.packaging.artworks import Unpackable
 from services.storage.packaging.meter import Meter, Stopped
 from services.storage.packaging.package_file import MEDIA_TYPE, PackageFiles, path_of
-from services.storage.providers.kept_upload import KeptUpload
-from services.storage.providers.s3 import S3Store
+from services.storage.providers.file_store import FileStore, KeptUpload
 from services.storage.tables.package_builds import CHANGED, BegunBuild, PackageBuilds
 from shared.contracts.collections import PackageRequested
 from shared.contracts.problem import Problem
@@ -60,7 +59,7 @@ class PackageBuilder:
         handlers: PackageHandlers,
         builds: PackageBuilds,
         files: PackageFiles,
-        objects: S3Store,
+        objects: FileStore,
         at_once: int,
     ) -> None:
         self._store, self._handlers, self._builds = store, handlers, builds
@@ -128,9 +127,8 @@ class PackageBuilder:
     async def _attempt(self, running: Running, start: BegunBuild, lease: Lease) -> None:
         """Builds the package, unless it is cancelled or has ended, and records the outcome."""
         build, request = running.build, start.request
-        upload = KeptUpload(
-            self._objects, path_of(request), MEDIA_TYPE, partial(self._builds.keep_upload, build, lease=lease)
-        )
+        keep = partial(self._builds.keep_upload, build, lease=lease)
+        upload = self._objects.kept_upload(path_of(request), MEDIA_TYPE, keep)
         if start.upload_id is not None:
             await upload.resume(start.upload_id)
         package = await self._handlers.package(request)

@@ -9,7 +9,7 @@ from services.storage.packaging.artworks import Artwork, Artworks, Pieces, Unpac
 from services.storage.packaging.car_file import car_file, sha256_of
 from services.storage.packaging.listed_blocks import listed
 from services.storage.packaging.meter import Meter
-from services.storage.providers.s3 import S3Upload
+from services.storage.providers.file_store import Upload
 from services.storage.tables.package_blocks import BlockList, PackageBlocks
 from shared.content.cid import NotACid
 from shared.content.files import CHUNK
@@ -32,7 +32,7 @@ class PackageFiles:
     package_blocks: PackageBlocks
 
     async def build(
-        self, request: PackageRequested, package: Package, upload: S3Upload, meter: Meter, context: Context
+        self, request: PackageRequested, package: Package, upload: Upload, meter: Meter, context: Context
     ) -> PackageStored:
         """Stores the package at `path_of(request)` with `upload`. Idempotent.
 

@@ -6,7 +6,7 @@ package was a draft's: each one counts as published once its collection is.
 
 from dataclasses import dataclass
 
-from services.storage.providers.s3 import NoSuchFile, S3Store
+from services.storage.providers.file_store import FileStore, NoSuchFile
 from services.storage.queries.asset import Queries
 from services.storage.tables.package_blocks import BlockList, PackageBlocks
 from shared.content.car_frames import CarFrames
@@ -23,7 +23,7 @@ log = get_logger("storage")
 @dataclass(frozen=True)
 class PackageLister:
     queries: Queries
-    objects: S3Store
+    objects: FileStore
     package_blocks: PackageBlocks
 
     def process(self) -> Process:

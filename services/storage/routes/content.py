@@ -6,7 +6,7 @@ from litestar import Response, get
 from litestar.di import NamedDependency
 
 from services.storage.domain.grant import grant_of, may_read
-from services.storage.providers.s3 import S3Store
+from services.storage.providers.file_store import FileStore
 from services.storage.queries.asset import Queries
 from services.storage.routes.documentation import FileDownload
 from services.storage.routes.file_response import PRIVATE, file_response
@@ -25,7 +25,7 @@ async def read_content(
     asset_id: FromPath[int],
     principal: User,
     queries: NamedDependency[Queries],
-    objects: NamedDependency[S3Store],
+    objects: NamedDependency[FileStore],
 ) -> Response[Any]:
     """The whole file or one `Range` of it, for its owner; for workers, those of their job and in their step's payload.
 

@@ -8,7 +8,7 @@ from litestar.response import Stream
 
 from services.storage.domain.ranges import ByteRange, Unsatisfiable, parse_range
 from services.storage.projections.assets import AssetRow
-from services.storage.providers.s3 import NoSuchFile, S3Store
+from services.storage.providers.file_store import FileStore, NoSuchFile
 from shared.contracts.problem import Problem
 from shared.http import ApiRequest
 from shared.http.etag import check_if_match, is_not_modified
@@ -56,7 +56,7 @@ def requested_part(request: ApiRequest, headers: dict[str, str], size: int, subj
     return part
 
 
-async def file_response(request: ApiRequest, row: AssetRow, objects: S3Store, cache_control: str) -> Response[Any]:
+async def file_response(request: ApiRequest, row: AssetRow, objects: FileStore, cache_control: str) -> Response[Any]:
     """The file or a range of it, or a response without content. The ETag is the sha256. Raises UNAVAILABLE."""
     headers = file_headers(row) | {"cache-control": cache_control}
     part = requested_part(request, headers, row.size, "file")

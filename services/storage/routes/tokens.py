@@ -8,7 +8,7 @@ from litestar import Response, get
 from litestar.di import NamedDependency
 from litestar.params import PathParameter
 
-from services.storage.providers.s3 import S3Store
+from services.storage.providers.file_store import FileStore
 from services.storage.queries.public_token import FileKind, PublicTokenQueries
 from services.storage.routes.documentation import FileDownload
 from services.storage.routes.file_response import PUBLIC, file_response
@@ -32,7 +32,7 @@ class TokenFiles:
     collection_id: UUID
     number: int
     queries: PublicTokenQueries
-    objects: S3Store
+    objects: FileStore
 
     async def response(self, kind: FileKind) -> Response[Any]:
         row, is_final = await self.queries.file(self.collection_id, self.number, kind)
@@ -44,7 +44,7 @@ def provide_token_files(
     collection_id: FromPath[UUID],
     number: Number,
     public_token_queries: NamedDependency[PublicTokenQueries],
-    objects: NamedDependency[S3Store],
+    objects: NamedDependency[FileStore],
 ) -> TokenFiles:
     return TokenFiles(request, collection_id, token_number(number), public_token_queries, objects)
 

@@ -10,7 +10,7 @@ from uuid import uuid5
 from services.storage.deciders import ASSET
 from services.storage.domain.asset import Asset, ScaleImage, asset_stream, decide
 from services.storage.handlers.asset import CommandHandlers, FileDeclaration
-from services.storage.providers.s3 import NoSuchFile, S3Store
+from services.storage.providers.file_store import FileStore, NoSuchFile
 from shared.contracts.storage import AssetStored, ImageScaled, Rendition, RenditionKind
 from shared.eventstore import Context, EventStore
 from shared.telemetry import get_logger
@@ -27,7 +27,7 @@ log = get_logger("storage")
 
 
 class ImageScaler:
-    def __init__(self, store: EventStore, files: CommandHandlers, objects: S3Store) -> None:
+    def __init__(self, store: EventStore, files: CommandHandlers, objects: FileStore) -> None:
         self._store, self._files, self._objects = store, files, objects
 
     async def scale(self, path: str) -> bool:

@@ -14,7 +14,7 @@ from services.storage.deciders import PACKAGE
 from services.storage.domain.package import package_stream
 from services.storage.packaging import builder, meter
 from services.storage.packaging.package_file import PackageFiles
-from services.storage.providers.kept_upload import KeptUpload
+from services.storage.providers.s3.kept_upload import S3KeptUpload
 from shared.content.package import Contents
 from shared.contracts.collections import PackageCancelRequested, PackageRequested
 from shared.contracts.problem import Problem
@@ -39,22 +39,22 @@ class Gate:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.is_open = asyncio.Event()
         self.sent = 0
-        self.uploads: list[KeptUpload] = []
-        send, resume = KeptUpload._transfer, KeptUpload.resume
+        self.uploads: list[S3KeptUpload] = []
+        send, resume = S3KeptUpload._transfer, S3KeptUpload.resume
 
-        async def gated(upload: KeptUpload, number: int, data: bytes) -> Any:
+        async def gated(upload: S3KeptUpload, number: int, data: bytes) -> Any:
             if number > PARTS:
                 await self.is_open.wait()
             part = await send(upload, number, data)
             self.sent += 1
             return part
 
-        async def noted(upload: KeptUpload, upload_id: str) -> None:
+        async def noted(upload: S3KeptUpload, upload_id: str) -> None:
             self.uploads.append(upload)
             await resume(upload, upload_id)
 
-        monkeypatch.setattr(KeptUpload, "_transfer", gated)
-        monkeypatch.setattr(KeptUpload, "resume", noted)
+        monkeypatch.setattr(S3KeptUpload, "_transfer", gated)
+        monkeypatch.setattr(S3KeptUpload, "resume", noted)
 
     async def until_stuck(self) -> None:
         async def are_sent() -> bool:
@@ -149,7 +149,7 @@ async def test_a_cancelled_package_leaves_nothing(storage: Api, asking: Publishe
 
     await eventually(is_forgotten, "the builds to be forgotten")
     assert packages(storage) == []
-    upload = KeptUpload(storage.part("objects"), f"packages/{attempt.user_id}/x", "x", lambda _: asyncio.sleep(0))
+    upload = storage.part("objects").kept_upload(f"packages/{attempt.user_id}/x", "x", lambda _: asyncio.sleep(0))
     await upload.resume(upload_id)
     assert upload._upload_id is None, "the store has deleted its parts"
     await asking.publish(attempt.package_id, PackageCancelRequested(attempt.package_id, 1))

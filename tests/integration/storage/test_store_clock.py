@@ -6,8 +6,9 @@ from contextlib import ExitStack
 
 import pytest
 
-from services.storage.providers.s3 import PART, S3Store
-from services.storage.providers.signed import StoreClock
+from services.storage.providers.s3.signed import StoreClock
+from services.storage.providers.s3.store import S3Store
+from services.storage.providers.s3.upload import PART
 from shared.contracts.problem import Problem
 from tests.support.servers import Bucket
 

@@ -11,7 +11,7 @@ import urllib3
 from minio.datatypes import ListPartsResult, Part
 from minio.error import S3Error
 
-from services.storage.providers.signed import SignedRequests
+from services.storage.providers.s3.signed import SignedRequests
 
 GONE = {"NoSuchUpload", "NoSuchKey"}
 """Codes of an upload that was completed, aborted, or deleted by the store's lifecycle rules."""

@@ -1,0 +1,1 @@
+"""File stores of each kind, as the conformance suite meets them."""
