@@ -181,7 +181,7 @@ def list_(data: Path, service: str, *, as_json: bool) -> None:
 
 @projections.command(
     epilog=examples(
-        "emprops projections skip --data data/set --service credits --table entries_v1 --position 17"
+        "emprops projections skip --data data/set --service credits --table entries_v2 --position 17"
         ' --reason "an amount that no ledger takes, see ticket 12"'
     )
 )

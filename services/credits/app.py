@@ -6,6 +6,7 @@ from services.credits.projections.accounts import ACCOUNTS
 from services.credits.projections.entries import ENTRIES
 from services.credits.projections.grants import GRANTS
 from services.credits.projections.holds import HOLDS
+from services.credits.projections.reversals import REVERSALS
 from services.credits.queries import Queries
 from services.credits.routes import ROUTES
 from shared.contracts.credits import EVENTS, UPCASTERS
@@ -16,7 +17,7 @@ SERVICE = ServiceDefinition(
     events=EVENTS,
     upcasters=UPCASTERS,
     deciders=(ACCOUNT,),
-    projections=(ACCOUNTS, ENTRIES, GRANTS, HOLDS),
+    projections=(ACCOUNTS, ENTRIES, GRANTS, HOLDS, REVERSALS),
 )
 
 

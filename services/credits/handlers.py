@@ -8,13 +8,22 @@ from weakref import WeakValueDictionary
 
 from services.credits.closed import ClosedGrantsAndHolds
 from services.credits.domain.account import Account, evolve
-from services.credits.domain.closed import GrantTerms, HoldOutcome
-from services.credits.domain.decisions import Command, GrantCredits, ReleaseOpenHold, decide, hold_of
+from services.credits.domain.closed import GrantTerms, HoldOutcome, ReversalTerms
+from services.credits.domain.decisions import (
+    NOTHING_SPENT,
+    Command,
+    GrantCredits,
+    ReleaseOpenHold,
+    decide,
+    hold_of,
+)
+from services.credits.domain.refunds import RefundJob
+from services.credits.domain.reversals import ReverseGrant
 from shared.contracts.event import Event
 from shared.eventstore import Context, Decider, EventStore, Handled, Loaded
 
 ACCOUNT: Decider[Account] = Decider(
-    name="account", initial=Account(), evolve=evolve, state_type=Account, state_version=3, snapshot_every=200
+    name="account", initial=Account(), evolve=evolve, state_type=Account, state_version=4, snapshot_every=200
 )
 """The stream id of an account is its user's id."""
 
@@ -43,15 +52,17 @@ class CommandHandlers:
 
 
 class _Decision:
-    """One command, with the closed grant or hold that was looked up for it."""
+    """One command, with what was looked up for it because the account's state does not have it."""
 
     def __init__(self, closed: ClosedGrantsAndHolds, command: Command) -> None:
         self._closed, self._command = closed, command
         self._grant: GrantTerms | None = None
         self._hold: HoldOutcome | None = None
+        self._reversal: ReversalTerms | None = None
+        self._spending = NOTHING_SPENT
 
     async def look_up(self, loaded: Loaded[Account]) -> bool:
-        """Looks up the command's grant or hold if the account's state no longer has it.
+        """Looks up what the decision needs and the account's state does not have.
 
         False if the hold turns out to be open: the loaded state is stale.
         """
@@ -60,6 +71,16 @@ class _Decision:
             case GrantCredits(grant_id=grant_id, user_id=user_id):
                 if account.grants.get(grant_id) is None and account.grant_count > len(account.grants):
                     self._grant = await self._closed.grant(user_id, grant_id, loaded.position)
+                return True
+            case ReverseGrant(grant_id=grant_id, user_id=user_id):
+                if account.grants.get(grant_id) is None:
+                    self._grant = await self._closed.grant(user_id, grant_id, loaded.position)
+                if account.reversal_count:
+                    self._reversal = await self._closed.reversal(user_id, command.reversal_id, loaded.position)
+                return True
+            case RefundJob(grant_id=grant_id, user_id=user_id):
+                self._grant = await self._closed.grant(user_id, grant_id, loaded.position)
+                self._spending = await self._closed.spending(user_id, command.job_id, loaded.position)
                 return True
             case ReleaseOpenHold():
                 return True
@@ -70,4 +91,11 @@ class _Decision:
                 return self._hold is None or self._hold.status != "held"
 
     def decide(self, account: Account) -> list[Event]:
-        return decide(self._command, account, grant=self._grant, hold=self._hold)
+        return decide(
+            self._command,
+            account,
+            grant=self._grant,
+            hold=self._hold,
+            reversal=self._reversal,
+            spending=self._spending,
+        )

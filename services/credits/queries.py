@@ -15,26 +15,26 @@ from shared.http.amounts import Credits
 # alone, and sums over it and another table would be wrong. So each statement also counts, in its own snapshot, the
 # distinct positions of its tables; that row is returned even for a user without an account.
 
-# `accounts_v1.available` includes grants that expired since the account's last event, so they are subtracted here.
+# `accounts_v2.available` includes grants that expired since the account's last event, so they are subtracted here.
 SELECT_BALANCE = """
 select tables.positions,
        a.available - coalesce((
-         select sum(g.available) from grants_v1 g
+         select sum(g.available) from grants_v2 g
          where g.user_id = a.user_id and g.available > 0 and g.expires_at <= %s), 0)::int8, a.held, a.spent
-from (select count(distinct position) as positions from read_tables where name in ('accounts_v1', 'grants_v1')) tables
-left join accounts_v1 a on a.user_id = %s"""
+from (select count(distinct position) as positions from read_tables where name in ('accounts_v2', 'grants_v2')) tables
+left join accounts_v2 a on a.user_id = %s"""
 
 # The balance after an entry is the present one less all later changes: summed from the newest entry down, so that the
 # first page reads only its own rows.
 SELECT_ENTRIES = """
 select tables.positions, page.*
-from (select count(distinct position) as positions from read_tables where name in ('accounts_v1', 'entries_v1')) tables
+from (select count(distinct position) as positions from read_tables where name in ('accounts_v2', 'entries_v2')) tables
 left join (
   select position, kind, amount, balance_after, job_id, grant_id, recorded_at
   from (
     select e.*, a.available - coalesce(sum(e.change) over (
              order by e.position desc rows between unbounded preceding and 1 preceding), 0)::int8 as balance_after
-    from entries_v1 e join accounts_v1 a using (user_id)
+    from entries_v2 e join accounts_v2 a using (user_id)
     where e.user_id = %s) ledger
   where position < %s and (%s::uuid is null or job_id = %s::uuid)
   order by position desc limit %s) page on true
@@ -50,7 +50,10 @@ class Balance(msgspec.Struct, frozen=True):
 
 
 class LedgerEntry(msgspec.Struct, frozen=True):
-    """One movement: granted, held, captured, released or expired. `balance_after`: available credits after it."""
+    """One movement: granted, refunded, held, captured, released, expired or reversed.
+
+    `balance_after`: available credits after it.
+    """
 
     position: int
     kind: str

@@ -21,7 +21,10 @@ class Allocation(msgspec.Struct, frozen=True):
 
 
 class CreditsGranted(AccountEvent, frozen=True, tag="credits_granted.v1"):
-    """A user got credits. Grants are used by lowest `priority`, then nearest expiry, then age."""
+    """A user got credits. Grants are used by lowest `priority`, then nearest expiry, then age.
+
+    With `job_id` it is a refund: credits that this job had captured come back.
+    """
 
     grant_id: UUID
     user_id: UUID
@@ -31,6 +34,9 @@ class CreditsGranted(AccountEvent, frozen=True, tag="credits_granted.v1"):
     expires_at: str | None
     """RFC 3339, UTC; None: it never expires."""
     external_id: str | None
+    job_id: UUID | None = None
+    reason: str | None = None
+    """Why the job is refunded, in an operator's words."""
 
 
 class HoldPlaced(AccountEvent, frozen=True, tag="hold_placed.v1"):
@@ -84,7 +90,33 @@ class GrantExpired(AccountEvent, frozen=True, tag="grant_expired.v1"):
     amount: int
 
 
-EVENTS: tuple[type[Event], ...] = (CreditsGranted, HoldPlaced, HoldDeclined, HoldCaptured, HoldReleased, GrantExpired)
+class GrantReversed(AccountEvent, frozen=True, tag="grant_reversed.v1"):
+    """What a grant had available was taken back, for instance because its payment was returned.
+
+    What jobs hold or have spent stays: `missing` is the part of the requested amount that was not available.
+    """
+
+    reversal_id: UUID
+    grant_id: UUID
+    user_id: UUID
+    amount: int
+    """What was taken back; 0 if nothing was available."""
+    missing: int
+    requested: int | None
+    """None: all that is neither spent nor expired."""
+    reason: str
+    external_id: str
+
+
+EVENTS: tuple[type[Event], ...] = (
+    CreditsGranted,
+    HoldPlaced,
+    HoldDeclined,
+    HoldCaptured,
+    HoldReleased,
+    GrantExpired,
+    GrantReversed,
+)
 
 UPCASTERS: dict[str, Upcaster] = {}
 """Upcasters to the next version, by the tag that they take: for versions that are no longer in EVENTS."""

@@ -41,6 +41,7 @@ STATUS: dict[str, tuple[int, str]] = {
     "JOB_HAS_ENDED": (409, "The job has ended"),
     "JOB_NOT_RESUMABLE": (409, "The job can't be resumed"),
     "PACKAGE_TOO_LARGE": (409, "The package is too large"),
+    "REFUND_EXCEEDS_CAPTURE": (409, "More than the job captured"),
     "IDEMPOTENCY_KEY_IN_USE": (409, "The first request with this key is still running"),
     "VERSION_CONFLICT": (409, "It has changed since it was read"),
     "PAYLOAD_TOO_LARGE": (413, "The body is too large"),

@@ -40,6 +40,14 @@ OTHER_EXAMPLES: dict[str, Any] = {
         "expires_at": "2030-01-01T00:00:00Z",
         "external_id": "odd",
     },
+    "reverseGrant": {"user_id": str(uuid4()), "amount": "12.5", "reason": "odd", "external_id": "odd"},
+    "refundJob": {
+        "user_id": str(uuid4()),
+        "job_id": str(uuid4()),
+        "amount": "12.5",
+        "reason": "odd",
+        "external_id": "odd",
+    },
 }
 """Of operations whose document has none."""
 ABOUT_ITS_SUBJECT = {"publishCollection", "generate", "createAndGenerate"}

@@ -40,7 +40,7 @@ COMMANDS = [
     "projections rebuild --check",
     "projections unused",
     "projections unused --drop",
-    "projections skip --table entries_v1 --position 1 --reason unreadable",
+    "projections skip --table entries_v2 --position 1 --reason unreadable",
     "parked list",
     "parked inspect 1",
     "parked retry 1",

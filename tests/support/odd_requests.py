@@ -22,6 +22,8 @@ MAX_ERROR_BYTES = 16 * 1024
 MAX_CONCURRENT = 8
 OF_OPERATORS = (
     "giveGrant",
+    "reverseGrant",
+    "refundJob",
     "pauseJob",
     "unpauseJob",
     "registerWorkflow",

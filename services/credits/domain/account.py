@@ -16,6 +16,7 @@ from shared.contracts.credits import (
     Allocation,
     CreditsGranted,
     GrantExpired,
+    GrantReversed,
     HoldCaptured,
     HoldDeclined,
     HoldPlaced,
@@ -79,9 +80,9 @@ class OpenHolds:
 
 
 class Account(msgspec.Struct, frozen=True):
-    """A user's open grants and holds, sums over its whole history in micro-credits, and two counts.
+    """A user's open grants and holds, sums over its whole history in micro-credits, and counts.
 
-    Invariant: `granted` is what the open grants have available and held, plus `spent` and `expired`.
+    Invariant: `granted` is what the open grants have available and held, plus `spent`, `expired` and `reversed`.
     """
 
     grants: OpenGrants = OpenGrants()
@@ -93,17 +94,19 @@ class Account(msgspec.Struct, frozen=True):
     """Number of grants so far, closed ones included."""
     hold_count: int = msgspec.field(default=0, name="decided")
     """Number of holds that were placed or declined so far."""
+    reversed: int = 0
+    reversal_count: int = 0
 
     def available(self, now: datetime) -> int:
         return self.grants.available - sum(grant.available for grant in self.grants.due(now))
 
 
-Pot = Literal["available", "held", "spent", "expired"]
+Pot = Literal["available", "held", "spent", "expired", "reversed"]
 
 # Events
 
 
-def evolve(account: Account, event: Event) -> Account:
+def evolve(account: Account, event: Event) -> Account:  # noqa: PLR0911 - a case for each event
     replace = msgspec.structs.replace
     match event:
         case CreditsGranted():
@@ -153,8 +156,20 @@ def evolve(account: Account, event: Event) -> Account:
                 grants=_moved(account.grants, [Allocation(event.grant_id, event.amount)], "available", "expired"),
                 expired=account.expired + event.amount,
             )
+        case GrantReversed():
+            return replace(
+                account,
+                grants=_moved(account.grants, _parts_of(event), "available", "reversed"),
+                reversed=account.reversed + event.amount,
+                reversal_count=account.reversal_count + 1,
+            )
         case _:
             raise AssertionError(f"{event!r} is not an event of an account")
+
+
+def _parts_of(event: GrantReversed) -> list[Allocation]:
+    """None if nothing was available: the grant may be used up, and no longer in the state."""
+    return [Allocation(event.grant_id, event.amount)] if event.amount else []
 
 
 def _moved(grants: OpenGrants, allocations: Sequence[Allocation], source: Pot, target: Pot) -> OpenGrants:

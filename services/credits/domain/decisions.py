@@ -13,8 +13,10 @@ import msgspec
 
 from services.credits.domain.account import Account, Hold, split
 from services.credits.domain.amounts import ACCOUNT_LIMIT
-from services.credits.domain.closed import GrantTerms, HoldOutcome
+from services.credits.domain.closed import GrantTerms, HoldOutcome, ReversalTerms
 from services.credits.domain.grants import Grant
+from services.credits.domain.refunds import JobSpending, RefundJob, refund
+from services.credits.domain.reversals import ReverseGrant, reverse
 from shared.contracts.amounts import to_credits
 from shared.contracts.credits import (
     Allocation,
@@ -91,7 +93,7 @@ class ReleaseOpenHold(msgspec.Struct, frozen=True):
 
 HoldCommand = PlaceHold | CaptureHold | ReleaseHold | ReleaseOpenHold
 """A command on the hold of one round of a job. `hold_id` None: the hold of the job's request, whose id is the job's."""
-Command = GrantCredits | HoldCommand
+Command = GrantCredits | ReverseGrant | RefundJob | HoldCommand
 
 
 def hold_of(command: HoldCommand) -> UUID:
@@ -102,20 +104,37 @@ def hold_of(command: HoldCommand) -> UUID:
 # Decisions
 
 
-def decide(
-    command: Command, account: Account, *, grant: GrantTerms | None = None, hold: HoldOutcome | None = None
+NOTHING_SPENT = JobSpending()
+
+
+def decide(  # noqa: PLR0911 - a case for each command
+    command: Command,
+    account: Account,
+    *,
+    grant: GrantTerms | None = None,
+    hold: HoldOutcome | None = None,
+    reversal: ReversalTerms | None = None,
+    spending: JobSpending = NOTHING_SPENT,
 ) -> list[Event]:
     """The events of a command. Idempotent: none if it was carried out before.
 
-    `grant` and `hold`: the command's grant or hold if it is closed, and so no longer in the account (closed.py).
+    `grant` and `hold`: the command's grant or hold if it is closed, and so no longer in the account (closed.py); of a
+    refund, its grant even if it is open. `reversal`: the command's, if it was recorded before. `spending`: a refund's.
 
     Raises:
         Problem: VALIDATION_FAILED or IDEMPOTENCY_KEY_REUSED for a grant; HOLD_AMOUNT_DIFFERS, HOLD_RESOLVED,
-            HOLD_NOT_FOUND or CAPTURE_EXCEEDS_HOLD for a hold: permanent faults of the sender, so the event is parked.
+            HOLD_NOT_FOUND or CAPTURE_EXCEEDS_HOLD for a hold: permanent faults of the sender, so the event is parked;
+            for reversals and refunds see there.
     """
     match command:
         case GrantCredits():
             return _grant(command, account, account.grants.get(command.grant_id) or grant)
+        case ReverseGrant():
+            events = reverse(command, account, grant, reversal)
+            return [*_expiries(account, command.user_id, command.now), *events] if events else []
+        case RefundJob():
+            granted = refund(command, grant, spending)
+            return _recorded(account, granted, command.now) if granted is not None else []
         case PlaceHold():
             return _place(command, account, account.holds.get(hold_of(command)) or hold)
         case CaptureHold():
@@ -146,13 +165,6 @@ def _grant(command: GrantCredits, account: Account, existing: Grant | GrantTerms
     if command.expires_at is not None and command.expires_at >= LATEST_EXPIRY:
         message = f"must lie before {LATEST_EXPIRY.date()}; leave it out for a grant that never expires"
         raise invalid("The grant's expiry is too far away", Detail("/expires_at", message))
-    if account.granted + command.amount > ACCOUNT_LIMIT:
-        limit = to_credits(ACCOUNT_LIMIT)
-        raise invalid("The account would grow too large", Detail("/amount", f"takes the account's grants over {limit}"))
-    expired_count = sum(not grant.held for grant in account.grants.due(command.now))
-    if len(account.grants) - expired_count >= MAX_OPEN_GRANTS:
-        message = f"has {MAX_OPEN_GRANTS} grants that are not used up: give fewer and larger ones"
-        raise invalid("The account has too many grants", Detail("/user_id", message))
     granted = CreditsGranted(
         grant_id=command.grant_id,
         user_id=command.user_id,
@@ -162,7 +174,19 @@ def _grant(command: GrantCredits, account: Account, existing: Grant | GrantTerms
         expires_at=None if command.expires_at is None else command.expires_at.astimezone(UTC).isoformat(),
         external_id=command.external_id,
     )
-    return [*_expiries(account, command.user_id, command.now), granted]
+    return _recorded(account, granted, command.now)
+
+
+def _recorded(account: Account, granted: CreditsGranted, now: datetime) -> list[Event]:
+    """The new grant after what has expired. Raises VALIDATION_FAILED if the account has no room for it."""
+    if account.granted + granted.amount > ACCOUNT_LIMIT:
+        limit = to_credits(ACCOUNT_LIMIT)
+        raise invalid("The account would grow too large", Detail("/amount", f"takes the account's grants over {limit}"))
+    expired_count = sum(not grant.held for grant in account.grants.due(now))
+    if len(account.grants) - expired_count >= MAX_OPEN_GRANTS:
+        message = f"has {MAX_OPEN_GRANTS} grants that are not used up: give fewer and larger ones"
+        raise invalid("The account has too many grants", Detail("/user_id", message))
+    return [*_expiries(account, granted.user_id, now), granted]
 
 
 def _place(command: PlaceHold, account: Account, existing: Hold | HoldOutcome | None) -> list[Event]:

@@ -25,7 +25,7 @@ SortKey = tuple[Any, ...]
 
 
 class Grant(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A grant, in micro-credits: `amount == available + held + spent + expired`.
+    """A grant, in micro-credits: `amount == available + held + spent + expired + reversed`.
 
     `order`: the number of grants that the account had before this one, closed ones included.
     """
@@ -39,6 +39,7 @@ class Grant(msgspec.Struct, frozen=True, omit_defaults=True):
     held: int = 0
     spent: int = 0
     expired: int = 0
+    reversed: int = 0
 
     def is_expired(self, now: datetime) -> bool:
         return self.expires_at is not None and self.expires_at <= now

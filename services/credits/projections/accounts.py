@@ -1,10 +1,17 @@
-"""One row per user: sums of available, held, spent and expired credits."""
+"""One row per user: sums of available, held, spent, expired and reversed credits."""
 
 from uuid import UUID
 
 import msgspec
 
-from shared.contracts.credits import CreditsGranted, GrantExpired, HoldCaptured, HoldPlaced, HoldReleased
+from shared.contracts.credits import (
+    CreditsGranted,
+    GrantExpired,
+    GrantReversed,
+    HoldCaptured,
+    HoldPlaced,
+    HoldReleased,
+)
 from shared.eventstore import RecordedEvent
 from shared.projections import Projection
 
@@ -15,6 +22,7 @@ create table {table} (
   held      bigint not null,
   spent     bigint not null,
   expired   bigint not null,
+  reversed  bigint not null,
   version   bigint not null
 )"""
 
@@ -27,14 +35,23 @@ class AccountRow(msgspec.Struct, frozen=True):
     held: int = 0
     spent: int = 0
     expired: int = 0
+    reversed: int = 0
     version: int = 0
 
 
-Movement = CreditsGranted | HoldPlaced | HoldCaptured | HoldReleased | GrantExpired
+Movement = CreditsGranted | HoldPlaced | HoldCaptured | HoldReleased | GrantExpired | GrantReversed
+MOVEMENTS: tuple[type[Movement], ...] = (
+    CreditsGranted,
+    HoldPlaced,
+    HoldCaptured,
+    HoldReleased,
+    GrantExpired,
+    GrantReversed,
+)
 
 
 def movements(event: Movement, amount: int) -> dict[str, int]:
-    """The changes of the four sums by an event that moves `amount`."""
+    """The changes of the sums by an event that moves `amount`."""
     match event:
         case CreditsGranted():
             return {"available": amount}
@@ -46,6 +63,8 @@ def movements(event: Movement, amount: int) -> dict[str, int]:
             return {"held": -amount, "available": amount}
         case GrantExpired():
             return {"available": -amount, "expired": amount}
+        case GrantReversed():
+            return {"available": -amount, "reversed": amount}
 
 
 def keys(recorded: RecordedEvent) -> list[tuple[UUID]]:
@@ -62,11 +81,11 @@ def project(row: AccountRow | None, recorded: RecordedEvent) -> AccountRow:
 
 ACCOUNTS = Projection(
     name="accounts",
-    version=1,
+    version=2,
     row=AccountRow,
     key=("user_id",),
     ddl=DDL,
-    events=(CreditsGranted, HoldPlaced, HoldCaptured, HoldReleased, GrantExpired),
+    events=MOVEMENTS,
     keys=keys,
     project=project,
 )

@@ -17,6 +17,8 @@ from services.credits.domain.decisions import (
     ReleaseHold,
     ReleaseOpenHold,
 )
+from services.credits.domain.refunds import RefundJob
+from services.credits.domain.reversals import ReverseGrant
 from services.credits.handlers import ACCOUNT, CommandHandlers
 from shared.contracts.problem import Problem
 from shared.runtime import Runtime
@@ -36,6 +38,9 @@ LIFE: list[Command] = [
     CaptureHold(ALICE, FREE, 0, NOW),
     PlaceHold(ALICE, UUID(int=80), 1, NOW),
     CaptureHold(ALICE, UUID(int=80), 1, NOW),
+    ReverseGrant(UUID(int=90), GIVEN.grant_id, ALICE, 3, "returned", "reversal 1", NOW),
+    RefundJob(UUID(int=91), ALICE, CAPTURED, 3, "no good", "refund 1", NOW),
+    ReverseGrant(UUID(int=92), UUID(int=91), ALICE, None, "by mistake", "reversal 2", NOW),
 ]
 """After it everything is spent or resolved."""
 SAID_AGAIN = [*LIFE, ReleaseHold(ALICE, DECLINED, NOW), ReleaseOpenHold(ALICE, CAPTURED, NOW)]
@@ -51,6 +56,14 @@ REFUSED: list[tuple[Command, str]] = [
     (CaptureHold(ALICE, FREE, 1, NOW), "HOLD_RESOLVED"),
     (CaptureHold(ALICE, DECLINED, 9, NOW), "HOLD_NOT_FOUND"),
     (CaptureHold(ALICE, UUID(int=99), 1, NOW), "HOLD_NOT_FOUND"),
+    (ReverseGrant(UUID(int=90), GIVEN.grant_id, ALICE, 2, "", "", NOW), "IDEMPOTENCY_KEY_REUSED"),
+    (ReverseGrant(UUID(int=92), GIVEN.grant_id, ALICE, None, "", "", NOW), "IDEMPOTENCY_KEY_REUSED"),
+    (ReverseGrant(UUID(int=93), UUID(int=99), ALICE, None, "", "", NOW), "NOT_FOUND"),
+    (ReverseGrant(UUID(int=94), GIVEN.grant_id, ALICE, 6, "", "", NOW), "VALIDATION_FAILED"),
+    (RefundJob(UUID(int=91), ALICE, CAPTURED, 2, "", "", NOW), "IDEMPOTENCY_KEY_REUSED"),
+    (RefundJob(UUID(int=91), ALICE, UUID(int=80), 3, "", "", NOW), "IDEMPOTENCY_KEY_REUSED"),
+    (RefundJob(UUID(int=95), ALICE, CAPTURED, 2, "", "", NOW), "REFUND_EXCEEDS_CAPTURE"),
+    (RefundJob(UUID(int=96), ALICE, RELEASED, 1, "", "", NOW), "NOT_FOUND"),
 ]
 
 
@@ -105,10 +118,11 @@ async def test_known_though_an_operator_left_an_event_out_of_the_tables(database
         assert await runtime.projector.caught_up(await lived(runtime))
         async with runtime.store.pool.connection() as connection:
             await connection.execute("delete from holds_v2")
-            await connection.execute("delete from grants_v1")
+            await connection.execute("delete from grants_v2")
+            await connection.execute("delete from reversals_v1")
             await connection.execute(
                 "insert into read_table_skips (table_name, position, event, error, reason, actor) "
-                "select t, 1, 'x', 'x', 'a test', 'x' from unnest(array['holds_v2', 'grants_v1']) t"
+                "select t, 1, 'x', 'x', 'a test', 'x' from unnest(array['holds_v2', 'grants_v2', 'reversals_v1']) t"
             )
         await assert_known(runtime)
 

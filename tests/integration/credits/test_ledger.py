@@ -161,9 +161,9 @@ async def test_read_tables_say_what_the_account_itself_says(database: str):
         handled = await handlers.handle(CaptureHold(ALICE, job, 3, NOW + timedelta(days=1)), context())
         assert await runtime.projector.caught_up(handled.position)
         async with runtime.store.reader() as cursor:
-            await cursor.execute("select grant_id, amount, available, held, spent, expired from grants_v1")
+            await cursor.execute("select grant_id, amount, available, held, spent, expired from grants_v2")
             grants = {row[0]: tuple(row[1:]) for row in await cursor.fetchall()}
-            await cursor.execute("select available, held, spent, expired from accounts_v1 where user_id = %b", (ALICE,))
+            await cursor.execute("select available, held, spent, expired from accounts_v2 where user_id = %b", (ALICE,))
             account = await cursor.fetchone()
         assert grants == {
             grant.grant_id: (grant.amount, grant.available, grant.held, grant.spent, grant.expired)
@@ -175,7 +175,7 @@ async def test_read_tables_say_what_the_account_itself_says(database: str):
         assert account == tuple(sum(row[column] for row in grants.values()) for column in (1, 2, 3, 4))
 
 
-@pytest.mark.parametrize("behind", ["accounts_v1", "grants_v1"])
+@pytest.mark.parametrize("behind", ["accounts_v2", "grants_v2"])
 async def test_a_balance_of_tables_at_different_positions_is_refused(database: str, behind: str):
     """Both are summed up: while one of them lacks events that the other has, the sum was never true."""
     async with replica(database, projecting=True) as runtime:
@@ -190,7 +190,7 @@ async def test_a_balance_of_tables_at_different_positions_is_refused(database: s
             assert refused.value.code == "UNAVAILABLE"
 
 
-@pytest.mark.parametrize("behind", ["accounts_v1", "entries_v1"])
+@pytest.mark.parametrize("behind", ["accounts_v2", "entries_v2"])
 async def test_entries_of_tables_at_different_positions_are_refused(database: str, behind: str):
     """Also a page without entries: that a user has none can't be known then."""
     async with replica(database, projecting=True) as runtime:
@@ -211,7 +211,7 @@ async def test_while_tables_are_at_different_positions_clients_get_503(api: Api)
     """Of the balance and of the ledger, and they may try again: it is over when the table has caught up."""
     await api.give("10")
     await api.runtime.projector.caught_up(await api.runtime.store.head(), PATIENCE)
-    for table, path in (("accounts_v1", "/credits"), ("entries_v1", "/credits/entries")):
+    for table, path in (("accounts_v2", "/credits"), ("entries_v2", "/credits/entries")):
         await stands_behind(api.runtime, table)
         for user in (ALICE, BOB):
             refused = await api.get(path, user)

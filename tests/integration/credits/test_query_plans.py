@@ -23,10 +23,12 @@ select gen_random_uuid(), id(1 + n % 2), 1 + n / 2, 'hold_declined.v1', '{{}}', 
 from generate_series(0, {EVENTS - 1}) n;
 insert into holds_v2 select id(n), id(n), id(1 + n % 2), 'captured', 5, 5, 0, now(), now()
 from generate_series(1, 100000) n;
-insert into grants_v1 select id(n), id(1 + n % 2), 5, 0, 0, 5, 0, 'shop', 1, null, null, now()
+insert into grants_v2 select id(n), id(1 + n % 2), 5, 0, 0, 5, 0, 0, 'shop', 1, null, null, null, null, now()
+from generate_series(1, 100000) n;
+insert into reversals_v1 select id(n), id(n), id(1 + n % 2), 5, 0, null, 'x', 'x', now()
 from generate_series(1, 100000) n;
 insert into read_table_skips (table_name, position, event, error, reason, actor)
-select t, n, 'x', 'x', 'x', 'x' from unnest(array['accounts_v1', 'holds_v2']) t, generate_series(1, 5) n;
+select t, n, 'x', 'x', 'x', 'x' from unnest(array['accounts_v2', 'holds_v2']) t, generate_series(1, 5) n;
 analyze"""
 
 QUERIES: dict[str, tuple[str, tuple[Any, ...]]] = {
@@ -34,6 +36,9 @@ QUERIES: dict[str, tuple[str, tuple[Any, ...]]] = {
     "an unknown hold": (closed.SELECT_HOLD, (USER, uuid4())),
     "a grant": (closed.SELECT_GRANT, (USER, UUID(int=50_000))),
     "an unknown grant": (closed.SELECT_GRANT, (USER, uuid4())),
+    "a reversal": (closed.SELECT_REVERSAL, (USER, UUID(int=50_000))),
+    "what a job captured": (closed.SELECT_CAPTURED, (USER, UUID(int=50_000), USER, UUID(int=50_000), USER)),
+    "what a job was refunded": (closed.SELECT_REFUNDED, (USER, UUID(int=50_000), USER)),
     "last version in a table, of an account": (closed.SELECT_VERSION_AT, (USER, EVENTS - 20)),
     "last version in a table, of an unknown account": (closed.SELECT_VERSION_AT, (uuid4(), EVENTS)),
 }

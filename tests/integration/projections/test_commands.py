@@ -93,14 +93,14 @@ async def test_tables_are_listed_rebuilt_and_checked(database: str, data: Path) 
         projection.table: ("live", 2, 0) for projection in SERVICE.projections
     }
     [report] = await asyncio.to_thread(printed, data, "rebuild", "accounts")
-    assert (report["name"], report["missing"], report["extra"], report["swapped"]) == ("accounts_v1", 0, 0, True)
+    assert (report["name"], report["missing"], report["extra"], report["swapped"]) == ("accounts_v2", 0, 0, True)
 
     with psycopg.connect(database, autocommit=True) as sql:
-        sql.execute("update accounts_v1 set available = 0")
-        result = await asyncio.to_thread(call, data, "rebuild", "accounts_v1", "--check", "--json")
+        sql.execute("update accounts_v2 set available = 0")
+        result = await asyncio.to_thread(call, data, "rebuild", "accounts_v2", "--check", "--json")
         assert result.exit_code == 1
         assert [(row["missing"], row["extra"]) for row in json.loads(result.stdout)] == [(1, 1)]
-        sql.execute("alter table accounts_v1 add more text")
+        sql.execute("alter table accounts_v2 add more text")
         result = await asyncio.to_thread(call, data, "rebuild", "accounts", "--check")
         assert result.exit_code == 1
         assert "not compared" in result.output
@@ -124,11 +124,11 @@ async def test_a_stuck_table_shows_its_event_which_can_be_skipped(database: str,
 
         await eventually(failed, "it is stuck")
         output = (await asyncio.to_thread(call, data, "list")).output
-        assert "entries_v1" in output
+        assert "entries_v2" in output
         assert "failed" in output
         assert "\x1b" not in output
         result = await asyncio.to_thread(
-            printed, data, "skip", "--table", "entries_v1", "--position", "2", "--reason", "ticket 12"
+            printed, data, "skip", "--table", "entries_v2", "--position", "2", "--reason", "ticket 12"
         )
         assert (result["position"], result["reason"]) == (2, "ticket 12")
 
@@ -137,9 +137,9 @@ async def test_a_stuck_table_shows_its_event_which_can_be_skipped(database: str,
 
         await eventually(went_on, "it goes on")
     listed = await asyncio.to_thread(printed, data, "list")
-    assert [(table["table"], table["reason"]) for table in listed["skipped"]] == [("entries_v1", "ticket 12")]
+    assert [(table["table"], table["reason"]) for table in listed["skipped"]] == [("entries_v2", "ticket 12")]
     refused = await asyncio.to_thread(
-        call, data, "skip", "--table", "entries_v1", "--position", "3", "--reason", "too late"
+        call, data, "skip", "--table", "entries_v2", "--position", "3", "--reason", "too late"
     )
     assert refused.exit_code == 1
     assert "has applied the event at 3" in refused.output

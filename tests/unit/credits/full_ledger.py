@@ -22,11 +22,14 @@ from services.credits.domain.decisions import (
     ReleaseHold,
     ReleaseOpenHold,
 )
+from services.credits.domain.refunds import RefundJob
+from services.credits.domain.reversals import ReverseGrant
 from shared.contracts.amounts import to_credits
 from shared.contracts.credits import (
     Allocation,
     CreditsGranted,
     GrantExpired,
+    GrantReversed,
     HoldCaptured,
     HoldDeclined,
     HoldPlaced,
@@ -34,12 +37,13 @@ from shared.contracts.credits import (
 )
 from shared.contracts.event import Event
 from shared.contracts.problem import Detail, Problem, invalid
+from tests.unit.credits import full_returns
 
 # State
 
 
 class Grant(msgspec.Struct, frozen=True):
-    """Where every micro-credit of a grant is: `amount == available + held + spent + expired`."""
+    """Where every micro-credit of a grant is: `amount == available + held + spent + expired + reversed`."""
 
     grant_id: UUID
     amount: int
@@ -52,6 +56,8 @@ class Grant(msgspec.Struct, frozen=True):
     held: int = 0
     spent: int = 0
     expired: int = 0
+    reversed: int = 0
+    job_id: UUID | None = None
 
     def is_expired(self, now: datetime) -> bool:
         return self.expires_at is not None and self.expires_at <= now
@@ -64,6 +70,7 @@ class Hold(msgspec.Struct, frozen=True):
     status: Literal["held", "captured", "released", "declined"]
     allocations: tuple[Allocation, ...] = ()
     captured: int = 0
+    job_id: UUID | None = None
 
 
 class Account(msgspec.Struct, frozen=True):
@@ -71,6 +78,7 @@ class Account(msgspec.Struct, frozen=True):
 
     grants: dict[UUID, Grant] = {}
     holds: dict[UUID, Hold] = {}
+    reversals: dict[UUID, GrantReversed] = {}
 
     def spendable(self, now: datetime) -> list[Grant]:
         """Grants with something available, in the order of use: priority, then nearest expiry, then oldest."""
@@ -82,12 +90,12 @@ class Account(msgspec.Struct, frozen=True):
 
 
 NEVER = datetime.max.replace(tzinfo=UTC)
-Pot = Literal["available", "held", "spent", "expired"]
+Pot = Literal["available", "held", "spent", "expired", "reversed"]
 
 # What happens
 
 
-def evolve(account: Account, event: Event) -> Account:
+def evolve(account: Account, event: Event) -> Account:  # noqa: PLR0911 - a case for each event
     match event:
         case CreditsGranted():
             grant = Grant(
@@ -99,6 +107,7 @@ def evolve(account: Account, event: Event) -> Account:
                 external_id=event.external_id,
                 order=len(account.grants),
                 available=event.amount,
+                job_id=event.job_id,
             )
             return msgspec.structs.replace(account, grants={**account.grants, grant.grant_id: grant})
         case HoldPlaced():
@@ -109,14 +118,18 @@ def evolve(account: Account, event: Event) -> Account:
         case HoldCaptured():
             hold = account.holds[event.job_id]
             _, rest = split(hold.allocations, event.amount)
-            hold = Hold(hold.amount, "captured", tuple(rest), captured=event.amount)
+            hold = Hold(hold.amount, "captured", tuple(rest), captured=event.amount, job_id=event.job_id)
             return _moved(account, event.allocations, "held", "spent", {event.job_id: hold})
         case HoldReleased():
             hold = account.holds[event.job_id]
-            hold = Hold(hold.amount, "captured" if hold.captured else "released", captured=hold.captured)
+            status = "captured" if hold.captured else "released"
+            hold = Hold(hold.amount, status, captured=hold.captured, job_id=event.job_id)
             return _moved(account, event.allocations, "held", "available", {event.job_id: hold})
         case GrantExpired():
             return _moved(account, [Allocation(event.grant_id, event.amount)], "available", "expired", {})
+        case GrantReversed():
+            moved = _moved(account, [Allocation(event.grant_id, event.amount)], "available", "reversed", {})
+            return msgspec.structs.replace(moved, reversals={**account.reversals, event.reversal_id: event})
         case _:
             raise AssertionError(f"{event!r} is not an event of an account")
 
@@ -129,10 +142,10 @@ def _moved(
         grant = grants[allocation.grant_id]
         pots = {source: getattr(grant, source) - allocation.amount, target: getattr(grant, target) + allocation.amount}
         grants[grant.grant_id] = msgspec.structs.replace(grant, **pots)
-    return Account(grants=grants, holds={**account.holds, **holds})
+    return msgspec.structs.replace(account, grants=grants, holds={**account.holds, **holds})
 
 
-def decide(command: Command, account: Account) -> list[Event]:
+def decide(command: Command, account: Account) -> list[Event]:  # noqa: PLR0911 - a case for each command
     """The events of a command; none when it was carried out before.
 
     Raises:
@@ -142,6 +155,11 @@ def decide(command: Command, account: Account) -> list[Event]:
     match command:
         case GrantCredits():
             return _give(command, account)
+        case ReverseGrant():
+            return full_returns.reverse(command, account, _expiries(account, command.user_id, command.now))
+        case RefundJob():
+            granted = full_returns.refund(command, account)
+            return [] if granted is None else _new_grant(account, granted, command.now)
         case PlaceHold():
             return _place(command, account)
         case CaptureHold():
@@ -176,22 +194,17 @@ def _give(command: GrantCredits, account: Account) -> list[Event]:
     if command.expires_at is not None and command.expires_at >= LATEST_EXPIRY:
         message = f"must lie before {LATEST_EXPIRY.date()}; leave it out for a grant that never expires"
         raise invalid("The grant's expiry is too far away", Detail("/expires_at", message))
-    if sum(grant.amount for grant in account.grants.values()) + command.amount > ACCOUNT_LIMIT:
-        limit = to_credits(ACCOUNT_LIMIT)
-        raise invalid("The account would grow too large", Detail("/amount", f"takes the account's grants over {limit}"))
-    if len(account.spendable(command.now)) >= MAX_OPEN_GRANTS:
-        message = f"has {MAX_OPEN_GRANTS} grants that are not used up: give fewer and larger ones"
-        raise invalid("The account has too many grants", Detail("/user_id", message))
-    granted = CreditsGranted(
-        grant_id=command.grant_id,
-        user_id=command.user_id,
-        amount=command.amount,
-        source=command.source,
-        priority=command.priority,
-        expires_at=None if command.expires_at is None else command.expires_at.astimezone(UTC).isoformat(),
-        external_id=command.external_id,
-    )
-    return [*_expiries(account, command.user_id, command.now), granted]
+    expires_at = None if command.expires_at is None else command.expires_at.astimezone(UTC).isoformat()
+    terms = (command.amount, command.source, command.priority, expires_at, command.external_id)
+    granted = CreditsGranted(command.grant_id, command.user_id, *terms)
+    return _new_grant(account, granted, command.now)
+
+
+def _new_grant(account: Account, granted: CreditsGranted, now: datetime) -> list[Event]:
+    is_too_large = sum(grant.amount for grant in account.grants.values()) + granted.amount > ACCOUNT_LIMIT
+    if is_too_large or len(account.spendable(now)) >= MAX_OPEN_GRANTS:
+        raise invalid("The account has no room for another grant")
+    return [*_expiries(account, granted.user_id, now), granted]
 
 
 def _place(command: PlaceHold, account: Account) -> list[Event]:

@@ -1,91 +1,32 @@
 """What an account decides: which grants pay, what a job's hold may become, and what a repetition does (nothing)."""
 
-from datetime import UTC, datetime, timedelta
-from uuid import UUID
+from datetime import UTC, datetime
 
 import pytest
 
-from services.credits.domain.account import Account, evolve
-from services.credits.domain.closed import grant_after, outcome_after
-from services.credits.domain.decisions import CaptureHold, GrantCredits, PlaceHold, ReleaseHold, ReleaseOpenHold, decide
-from shared.contracts.credits import (
-    Allocation,
-    CreditsGranted,
-    GrantExpired,
-    HoldCaptured,
-    HoldDeclined,
-    HoldPlaced,
-    HoldReleased,
+from services.credits.domain.decisions import ReleaseOpenHold
+from tests.unit.credits.short_forms import (
+    JOB,
+    LATER,
+    NOW,
+    OTHER_JOB,
+    SOON,
+    USER,
+    A,
+    B,
+    C,
+    account,
+    capture,
+    captured,
+    declined,
+    expired,
+    give,
+    granted,
+    place,
+    placed,
+    release,
+    released,
 )
-from tests.support.specification import Aggregate
-
-USER = UUID(int=1)
-JOB = UUID(int=100)
-OTHER_JOB = UUID(int=101)
-A, B, C = UUID(int=10), UUID(int=11), UUID(int=12)
-NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
-SOON = NOW + timedelta(hours=1)
-LATER = NOW + timedelta(hours=2)
-
-
-def granted(grant_id, amount, priority=0, expires=None, external_id=None):
-    return CreditsGranted(
-        grant_id=grant_id,
-        user_id=USER,
-        amount=amount,
-        source="test",
-        priority=priority,
-        expires_at=None if expires is None else expires.isoformat(),
-        external_id=external_id,
-    )
-
-
-def give(grant_id, amount, priority=0, expires=None, external_id=None, now=NOW):
-    return GrantCredits(grant_id, USER, amount, "test", priority, expires, external_id, now)
-
-
-def place(amount, job=JOB, now=NOW):
-    return PlaceHold(USER, job, amount, now)
-
-
-def capture(amount, job=JOB, now=NOW):
-    return CaptureHold(USER, job, amount, now)
-
-
-def release(job=JOB, now=NOW):
-    return ReleaseHold(USER, job, now)
-
-
-def placed(amount, *allocations, job=JOB):
-    return HoldPlaced(job, USER, amount, [Allocation(*allocation) for allocation in allocations])
-
-
-def captured(amount, *allocations, job=JOB):
-    return HoldCaptured(job, USER, amount, [Allocation(*allocation) for allocation in allocations])
-
-
-def released(amount, *allocations, job=JOB):
-    return HoldReleased(job, USER, amount, [Allocation(*allocation) for allocation in allocations])
-
-
-def declined(amount, available, job=JOB):
-    return HoldDeclined(job, USER, amount, available)
-
-
-def expired(grant_id, amount):
-    return GrantExpired(grant_id, USER, amount)
-
-
-def account(*events):
-    """The account after these events; its decisions get the command's grant or hold as they look it up."""
-
-    def decide_with_closed(command, state):
-        if isinstance(command, GrantCredits):
-            return decide(command, state, grant=grant_after(None, events, command.grant_id))
-        return decide(command, state, hold=outcome_after(None, events, command.job_id))
-
-    return Aggregate(Account(), evolve, decide_with_closed).given(*events)
-
 
 DECISIONS = {
     "a grant is given": ([], give(A, 5), [granted(A, 5)]),

@@ -13,10 +13,19 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from services.credits.domain import account, decisions
-from services.credits.domain.closed import grant_after, outcome_after
+from services.credits.domain.closed import captured_after, grant_after, outcome_after, refunded_after, reversal_after
 from services.credits.domain.decisions import CaptureHold, GrantCredits, PlaceHold, ReleaseHold, ReleaseOpenHold
+from services.credits.domain.refunds import JobSpending, RefundJob
+from services.credits.domain.reversals import ReverseGrant
 from services.credits.handlers import ACCOUNT
-from shared.contracts.credits import CreditsGranted, HoldCaptured, HoldDeclined, HoldPlaced, HoldReleased
+from shared.contracts.credits import (
+    CreditsGranted,
+    GrantReversed,
+    HoldCaptured,
+    HoldDeclined,
+    HoldPlaced,
+    HoldReleased,
+)
 from shared.contracts.problem import Problem
 from shared.eventstore.decider import decode_state, encode_state
 from tests.unit.credits.full_ledger import Account, decide, evolve
@@ -32,7 +41,7 @@ def outcome(decided):
     try:
         return decided(), None
     except Problem as problem:
-        return [], (problem.code, problem.detail)
+        return [], problem.code
 
 
 class AccountMachine(RuleBasedStateMachine):
@@ -62,6 +71,15 @@ class AccountMachine(RuleBasedStateMachine):
         if isinstance(command, GrantCredits):
             grant = grant_after(None, self.history, command.grant_id)
             return decisions.decide(command, self.open, grant=grant)
+        if isinstance(command, ReverseGrant):
+            grant = grant_after(None, self.history, command.grant_id)
+            reversal = reversal_after(None, self.history, command.reversal_id)
+            return decisions.decide(command, self.open, grant=grant, reversal=reversal)
+        if isinstance(command, RefundJob):
+            grant = grant_after(None, self.history, command.grant_id)
+            captured = captured_after(0, self.history, command.job_id)
+            spending = JobSpending(captured, refunded_after(0, self.history, command.job_id))
+            return decisions.decide(command, self.open, grant=grant, spending=spending)
         return decisions.decide(command, self.open, hold=outcome_after(None, self.history, command.job_id))
 
     @rule(hours=st.integers(min_value=1, max_value=30))
@@ -75,7 +93,7 @@ class AccountMachine(RuleBasedStateMachine):
     )
     def grant(self, amount, priority, life):
         expires = None if life is None else self.now + timedelta(hours=life)
-        grant_id = UUID(int=1000 + len(self.account.grants))
+        grant_id = UUID(int=1000 + self.open.grant_count)
         events = self.send(GrantCredits(grant_id, USER, amount, "test", priority, expires, None, self.now))
         assert any(isinstance(event, CreditsGranted) for event in events), "a new grant is always recorded"
 
@@ -100,6 +118,25 @@ class AccountMachine(RuleBasedStateMachine):
     def release_if_open(self, job):
         self.send(ReleaseOpenHold(USER, job, self.now))
 
+    @rule(
+        number=st.integers(min_value=1, max_value=8),
+        place=st.integers(min_value=0, max_value=5),
+        amount=st.none() | st.integers(min_value=1, max_value=50),
+    )
+    def reverse(self, number, place, amount):
+        grant_id = UUID(int=1000 + place)
+        before = self.account.grants.get(grant_id)
+        command = ReverseGrant(UUID(int=2000 + number), grant_id, USER, amount, "returned", str(number), self.now)
+        events = self.send(command)
+        if events:
+            reversal = events[-1]
+            assert reversal.amount <= before.available, "only what was available"
+            assert amount is None or reversal.amount + reversal.missing == amount
+
+    @rule(number=st.integers(min_value=1, max_value=8), job=jobs, amount=st.integers(min_value=1, max_value=40))
+    def refund(self, number, job, amount):
+        self.send(RefundJob(UUID(int=3000 + number), USER, job, amount, "no good", str(number), self.now))
+
     @precondition(lambda self: self.sent)
     @rule(data=st.data())
     def the_same_again(self, data):
@@ -111,8 +148,9 @@ class AccountMachine(RuleBasedStateMachine):
     @invariant()
     def every_micro_credit_is_in_one_place(self):
         for grant in self.account.grants.values():
-            assert grant.amount == grant.available + grant.held + grant.spent + grant.expired, grant
-            assert min(grant.available, grant.held, grant.spent, grant.expired) >= 0, grant
+            pots = (grant.available, grant.held, grant.spent, grant.expired, grant.reversed)
+            assert grant.amount == sum(pots), grant
+            assert min(pots) >= 0, grant
 
     @invariant()
     def what_is_held_is_what_open_holds_hold(self):
@@ -125,6 +163,19 @@ class AccountMachine(RuleBasedStateMachine):
         captured = sum(event.amount for event in self.history if isinstance(event, HoldCaptured))
         assert captured == sum(grant.spent for grant in self.account.grants.values())
         assert captured == sum(hold.captured for hold in self.account.holds.values())
+
+    @invariant()
+    def no_job_gets_back_more_than_it_captured(self):
+        for job in self.account.holds:
+            refunds = [
+                event.amount for event in self.history if isinstance(event, CreditsGranted) and event.job_id == job
+            ]
+            assert sum(refunds) <= self.account.holds[job].captured
+
+    @invariant()
+    def what_was_taken_back_is_what_reversals_say(self):
+        amounts = [event.amount for event in self.history if isinstance(event, GrantReversed)]
+        assert sum(amounts) == sum(grant.reversed for grant in self.account.grants.values()) == self.open.reversed
 
     @invariant()
     def a_hold_resolves_once(self):
@@ -151,7 +202,7 @@ class AccountMachine(RuleBasedStateMachine):
     @invariant()
     def every_micro_credit_ever_granted_is_in_the_sums(self):
         inside = sum(grant.available + grant.held for grant in self.open.grants)
-        assert self.open.granted == inside + self.open.spent + self.open.expired
+        assert self.open.granted == inside + self.open.spent + self.open.expired + self.open.reversed
         assert self.open.granted == sum(grant.amount for grant in self.account.grants.values())
         assert self.open.spent == sum(grant.spent for grant in self.account.grants.values())
 

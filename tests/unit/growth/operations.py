@@ -54,6 +54,8 @@ EXEMPT: dict[str, str] = {
     "callOffPublication": NOTHING,
     "createUntitledProject": NOTHING,
     "readBalance": NOTHING,
+    "reverseGrant": "two ids, an amount and two texts, each bounded",
+    "refundJob": "two ids, an amount and two texts, each bounded",
     "listWorkers": NOTHING,
     "followJob": "it answers in pages with a bound in bytes (tests/integration/generation/test_followers.py)",
     "listPublishedCollections": PAGED,

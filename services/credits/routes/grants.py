@@ -1,43 +1,24 @@
-"""HTTP → command or query → response. Amounts are JSON numbers, exact to 6 decimals in both directions."""
+"""Grants: an operator gives a user credits."""
 
 from datetime import datetime
-from decimal import Decimal
-from operator import attrgetter
 from typing import Annotated
 from uuid import UUID, uuid5
 
 import msgspec
-from litestar import get, post
+from litestar import post
 from litestar.di import NamedDependency
-from litestar.params import KwargDefinition
 from msgspec import Meta
 
 from services.credits.domain.amounts import to_micro
 from services.credits.domain.closed import grant_after
 from services.credits.domain.decisions import GrantCredits
 from services.credits.handlers import CommandHandlers
-from services.credits.queries import Balance, LedgerEntry, Queries
+from services.credits.routes.forms import Amount, Text
 from shared.contracts.amounts import to_credits
 from shared.contracts.problem import Detail, Problem
 from shared.contracts.times import in_utc
-from shared.http import (
-    LAST_NUMBER,
-    CommandContext,
-    Cursor,
-    Envelope,
-    FromQuery,
-    JSONBody,
-    Limit,
-    Page,
-    User,
-    cursor_number,
-    next_cursor,
-)
+from shared.http import CommandContext, Envelope, JSONBody
 from shared.http.amounts import Credits, ExactResponse
-from shared.http.positions import following
-from shared.runtime import Runtime
-
-Text = Annotated[str, Meta(min_length=1, max_length=200)]
 
 
 class NewGrant(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -47,13 +28,7 @@ class NewGrant(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     user_id: UUID
-    amount: Annotated[
-        Decimal,
-        KwargDefinition(
-            schema_extra={"type": ["number", "string"], "examples": [12.5, "0.000123"]},
-            description="Above 0, with at most 6 decimals; a number or a string, read digit by digit",
-        ),
-    ]
+    amount: Amount
     source: Text = "operator"
     priority: Annotated[int, Meta(ge=0, le=1000)] = 100
     expires_at: Annotated[datetime, Meta(tz=True)] | None = None
@@ -68,28 +43,6 @@ class GrantView(msgspec.Struct, frozen=True):
     priority: int
     expires_at: datetime | None
     external_id: str | None
-
-
-@get("/credits", summary="Your credits", response_class=ExactResponse, opt=following("generation"))
-async def read_balance(
-    principal: User, queries: NamedDependency[Queries], runtime: NamedDependency[Runtime]
-) -> Envelope[Balance]:
-    """Credits that are available, held for jobs, and spent."""
-    return Envelope(await queries.balance(principal.user_id, runtime.clock()))
-
-
-@get("/credits/entries", summary="Your ledger", response_class=ExactResponse, opt=following("generation"))
-async def list_entries(
-    principal: User,
-    queries: NamedDependency[Queries],
-    limit: Limit = 50,
-    cursor: Cursor = None,
-    job_id: FromQuery[UUID | None] = None,
-) -> Page[LedgerEntry]:
-    """Every movement of your credits, newest first; with `job_id`, those of one job."""
-    before = cursor_number(cursor, LAST_NUMBER)
-    entries = await queries.entries(principal.user_id, before=before, limit=limit + 1, job_id=job_id)
-    return Page(entries[:limit], next_cursor(entries, limit, attrgetter("position")))
 
 
 @post("/credits/grants", summary="Give a user credits", response_class=ExactResponse, opt={"roles": {"operator"}})
@@ -128,6 +81,3 @@ async def give_grant(
         external_id=terms.external_id,
     )
     return Envelope(view)
-
-
-ROUTES = [read_balance, list_entries, give_grant]
