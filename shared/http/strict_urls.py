@@ -34,6 +34,7 @@ _BAD_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 _FORMS: Mapping[type, tuple[re.Pattern[str], str]] = {
     bool: (re.compile("true|false"), "must be true or false"),
     int: (WHOLE_NUMBER, "must be a whole number in decimal digits"),
+    datetime: (TIME, "must be a time such as 2026-12-01T12:00:00Z; the + of an offset is %2B in a query"),
     UUID: (CANONICAL_UUID, "must be a UUID such as 0192f7a8-6e3a-7c51-9a86-9f3f6a1c2b4d"),
 }
 

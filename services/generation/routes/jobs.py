@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from operator import itemgetter
-from typing import Annotated, Literal
+from typing import Literal
 from uuid import UUID
 
 import msgspec
@@ -48,7 +48,7 @@ async def list_jobs(
     cursor: Cursor = None,
     collection_id: FromQuery[UUID | None] = None,
     status: FromQuery[JobStatus | None] = None,
-    since: FromQuery[Annotated[datetime, msgspec.Meta(tz=True)] | None] = None,
+    since: FromQuery[datetime | None] = None,
     *,
     all_users: FromQuery[bool] = False,
 ) -> JobPage:

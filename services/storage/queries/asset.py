@@ -6,6 +6,7 @@ from uuid import UUID
 from services.storage.domain.asset import asset_stream
 from services.storage.handlers.asset import StoredFile
 from services.storage.projections.assets import ASSETS, AssetRow, row_of
+from services.storage.queries.asset_filter import AssetFilter
 from shared.contracts.problem import not_found
 from shared.eventstore import EventStore
 from shared.projections import Projector
@@ -19,10 +20,15 @@ SELECT_ASSETS_OF_USER = """
 select asset_id, user_id, name, path, mime_type, size, sha256, job_id, gid, sid, collection_id, component_id,
        cid, gen_in_data, gen_out_data, created_at
 from assets_v3
-where user_id = %s and asset_id < %s
+where user_id = %(user_id)s and asset_id < %(below)s
   and path not like 'renditions/%%'
-  and (%s::uuid is null or job_id = %s::uuid) and (%s::uuid is null or collection_id = %s::uuid)
-order by asset_id desc limit %s"""
+  and (%(job_id)s::uuid is null or job_id = %(job_id)s)
+  and (%(collection_id)s::uuid is null or collection_id = %(collection_id)s)
+  and (%(component_id)s::bigint is null or component_id = %(component_id)s)
+  and (%(essence)s::text is null or split_part(mime_type, ';', 1) = %(essence)s)
+  and (%(family)s::text is null or starts_with(mime_type, %(family)s))
+  and (%(since)s::timestamptz is null or created_at >= %(since)s)
+order by asset_id desc limit %(limit)s"""
 
 
 @dataclass(frozen=True)
@@ -50,14 +56,11 @@ class Queries:
             raise not_found(f"Asset {asset_id}")
         return row
 
-    async def assets_of_user(
-        self, user_id: UUID, *, below: int, limit: int, job_id: UUID | None, collection_id: UUID | None
-    ) -> list[AssetRow]:
+    async def assets_of_user(self, user_id: UUID, chosen: AssetFilter, *, below: int, limit: int) -> list[AssetRow]:
         """A user's assets with ids below `below`, newest first; `limit` at most. Not the smaller copies of images."""
+        parameters = {"user_id": user_id, "below": below, "limit": limit, **chosen.parameters()}
         async with self.store.reader() as cursor:
-            await cursor.execute(
-                SELECT_ASSETS_OF_USER, (user_id, below, job_id, job_id, collection_id, collection_id, limit)
-            )
+            await cursor.execute(SELECT_ASSETS_OF_USER, parameters)
             return [AssetRow(*row) for row in await cursor.fetchall()]
 
     async def after(self, stored: StoredFile) -> AssetRow:

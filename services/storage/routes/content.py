@@ -8,6 +8,7 @@ from litestar.di import NamedDependency
 from services.storage.domain.grant import grant_of, may_read
 from services.storage.providers.file_store import FileStore
 from services.storage.queries.asset import Queries
+from services.storage.routes.disposition import Download
 from services.storage.routes.documentation import FileDownload
 from services.storage.routes.file_response import PRIVATE, file_response
 from shared.contracts.problem import not_found
@@ -26,8 +27,10 @@ async def read_content(
     principal: User,
     queries: NamedDependency[Queries],
     objects: NamedDependency[FileStore],
+    *,
+    download: Download = False,
 ) -> Response[Any]:
-    """The whole file or one `Range` of it, for its owner; for workers, those of their job and in their step's payload.
+    """The whole file or one `Range` of it or several, for its owner; for workers, those of their job or payload.
 
     The ETag is the sha256: a stored file never changes.
     """
@@ -38,4 +41,4 @@ async def read_content(
             raise not_found(f"Asset {asset_id}")
     else:
         row = await queries.asset_of(asset_id, principal.user_id)
-    return await file_response(request, row, objects, PRIVATE)
+    return await file_response(request, row, objects, PRIVATE, download=download)

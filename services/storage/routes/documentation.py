@@ -47,14 +47,14 @@ class FileDownload(Operation):
     def __post_init__(self) -> None:
         self.parameters = [
             *(self.parameters or []),
-            header("Range", "One range of bytes, such as `bytes=0-1023`"),
+            header("Range", "Ranges of bytes, such as `bytes=0-1023` or `bytes=0-99,200-299`"),
             header("If-Range", "Honour Range only while this is the file's ETag"),
             header("If-None-Match", "Answer 304 when this is the file's ETag"),
         ]
         self.responses = {
             **(self.responses or {}),
             "200": OpenAPIResponse(description="The whole file", content=FILE),
-            "206": OpenAPIResponse(description="The requested range", content=FILE),
+            "206": OpenAPIResponse(description="The range; of several ranges, `multipart/byteranges`", content=FILE),
             "304": OpenAPIResponse(description="Not modified: the client has the file"),
-            "416": OpenAPIResponse(description="The range starts beyond the end of the file"),
+            "416": OpenAPIResponse(description="No range has a byte of the file"),
         }

@@ -10,6 +10,7 @@ from litestar.params import PathParameter, QueryParameter
 from services.storage.gateway.gateway import PROBE, Gateway, parsed_cid
 from services.storage.gateway.paths import resolve
 from services.storage.gateway.request_form import CarOptions, Scope, form_of
+from services.storage.routes.disposition import Download
 from services.storage.routes.documentation import FileDownload
 from services.storage.routes.ipfs_responses import (
     Answer,
@@ -43,7 +44,6 @@ EntityBytes = Annotated[
 FileName = Annotated[
     str | None, QueryParameter(min_length=1, max_length=200, description="The name under which it is saved")
 ]
-Download = Annotated[bool, QueryParameter(description="Save it instead of showing it")]
 
 
 @get("/ipfs/{cid:str}", summary="Content by its CID", opt=ANYONE, operation_class=FileDownload)

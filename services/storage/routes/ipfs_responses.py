@@ -1,19 +1,23 @@
 """The responses of the IPFS gateway: files, listings of directories, raw blocks and CAR files."""
 
 import html
+from collections.abc import AsyncIterator
+from functools import partial
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from litestar import Response
 from litestar.response import Stream
 
+from services.storage.domain.ranges import ByteRange
 from services.storage.gateway.car_stream import EMPTY_CAR, car_stream, car_tag
 from services.storage.gateway.dag import Dag
 from services.storage.gateway.file_content import content, entries, media_type
 from services.storage.gateway.paths import Target
 from services.storage.gateway.request_form import CAR_TYPE, RAW_TYPE, CarForm
 from services.storage.gateway.walk import file_size
-from services.storage.routes.file_response import SANDBOX, requested_part
+from services.storage.routes.disposition import disposition
+from services.storage.routes.file_response import SANDBOX, selection, stream_response
 from shared.content.nodes import FILE
 from shared.http import ApiRequest
 from shared.http.etag import check_if_match, is_not_modified
@@ -60,7 +64,7 @@ async def raw_response(answer: Answer, filename: str | None) -> Response[Any]:
         **answer.headers,
         "content-type": RAW_TYPE,
         "etag": f'"{cid}.raw"',
-        "content-disposition": disposition("attachment", filename or f"{cid}.bin"),
+        "content-disposition": disposition(filename or f"{cid}.bin", download=True),
     }
     return await _bytes(answer, headers, await answer.dag.size(cid), is_block=True)
 
@@ -72,7 +76,7 @@ async def car_response(answer: Answer, form: CarForm, filename: str | None) -> R
         "content-type": f"{CAR_TYPE}; version=1; order=dfs; dups={'y' if form.dups else 'n'}",
         "etag": car_tag(answer.target, form),
         "accept-ranges": "none",
-        "content-disposition": disposition("attachment", filename or f"{answer.target.cid}.car"),
+        "content-disposition": disposition(filename or f"{answer.target.cid}.car", download=True),
     }
     if (early := _unchanged(answer.request, headers)) is not None:
         return early
@@ -91,7 +95,7 @@ async def plain_response(answer: Answer, filename: str | None, *, download: bool
         **answer.headers,
         "content-type": await media_type(answer.dag, target, name),
         "etag": f'"{target.cid}"',
-        "content-disposition": disposition("attachment" if download else "inline", name or str(target.cid)),
+        "content-disposition": disposition(name or str(target.cid), download=download),
     }
     return await _bytes(answer, headers, await file_size(answer.dag, target), is_block=False)
 
@@ -105,20 +109,26 @@ def probe_response(form: CarForm | str) -> Response[bytes]:
     return Response(EMPTY_CAR if isinstance(form, CarForm) else b"", headers=headers)
 
 
-def disposition(kind: str, name: str) -> str:
-    """A Content-Disposition with a file name of any characters."""
-    return f"{kind}; filename*=UTF-8''{quote(name, safe='')}"
-
-
 async def _bytes(answer: Answer, headers: dict[str, str], size: int, *, is_block: bool) -> Response[Any]:
-    """A block or a file, whole or one range of it."""
-    part = requested_part(answer.request, headers, size, "content")
-    if isinstance(part, Response):
-        return part
-    if is_block or answer.target.node is None:
-        block = await answer.dag.block(answer.target.cid)
-        return Response(block[part.span.first : part.span.last + 1], status_code=part.status, headers=headers)
-    return Stream(content(answer.dag, answer.target, part.span), status_code=part.status, headers=headers)
+    """A block or a file, whole or in ranges."""
+    selected = selection(answer.request, headers, size, "content")
+    if isinstance(selected, Response):
+        return selected
+    if not is_block and answer.target.node is not None:
+        return await stream_response(selected, partial(_opened, answer))
+    block = await answer.dag.block(answer.target.cid)
+    return await stream_response(selected, partial(_cut, block))
+
+
+async def _opened(answer: Answer, span: ByteRange) -> AsyncIterator[bytes]:
+    return content(answer.dag, answer.target, span)
+
+
+async def _cut(block: bytes, span: ByteRange) -> AsyncIterator[bytes]:
+    async def whole() -> AsyncIterator[bytes]:
+        yield block[span.first : span.last + 1]
+
+    return whole()
 
 
 async def _listing(answer: Answer) -> Response[Any]:

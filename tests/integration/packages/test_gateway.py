@@ -21,6 +21,7 @@ from tests.integration.packages.published_package import (
 )
 from tests.integration.packages.test_building import uploaded
 from tests.support.apps.storage import Api
+from tests.support.byte_ranges import parts_of
 from tests.support.publishing import Publisher
 from tests.unit.content.contents import MIB
 
@@ -31,7 +32,10 @@ async def test_a_package_is_its_car_file(storage: Api, asking: Publisher):
     answer = await read(storage, f"{package.root}?format=car")
     assert (answer.status, answer.raw) == (200, package.car)
     assert answer.headers["content-type"] == f"{CAR}; version=1; order=dfs; dups=n"
-    assert answer.headers["content-disposition"] == f"attachment; filename*=UTF-8''{package.root}.car"
+    assert (
+        answer.headers["content-disposition"]
+        == f"attachment; filename=\"{package.root}.car\"; filename*=UTF-8''{package.root}.car"
+    )
     assert (answer.headers["x-ipfs-roots"], answer.headers["x-ipfs-path"]) == (package.root, f"/ipfs/{package.root}")
     assert (answer.headers["cache-control"], answer.headers["vary"]) == (FOREVER, "Accept")
     assert (await read(storage, package.root, accept=f"{CAR}; order=dfs; dups=n")).raw == package.car
@@ -50,7 +54,7 @@ async def test_each_block_is_there(storage: Api, asking: Publisher):
         assert (answer.status, answer.raw) == (200, block)
     assert answer.headers["content-type"] == RAW
     assert answer.headers["etag"] == f'"{cid}.raw"'
-    assert answer.headers["content-disposition"] == f"attachment; filename*=UTF-8''{cid}.bin"
+    assert answer.headers["content-disposition"] == f"attachment; filename=\"{cid}.bin\"; filename*=UTF-8''{cid}.bin"
     assert answer.headers["cache-control"] == FOREVER
     again = await read(storage, cid, accept=RAW, range="bytes=0-1")
     assert (again.status, again.raw) == (206, block[:2])
@@ -76,7 +80,7 @@ async def test_files_are_read_by_their_paths_and_by_their_cids(storage: Api, ask
     assert json.headers["content-type"] == "application/json"
     assert (await read(storage, json.headers["etag"].strip('"'))).headers["content-type"] == "application/json"
     saved = await read(storage, f"{file_cid(LARGE)}?filename=a%20b.png&download=true")
-    assert saved.headers["content-disposition"] == "attachment; filename*=UTF-8''a%20b.png"
+    assert saved.headers["content-disposition"] == "attachment; filename=\"a b.png\"; filename*=UTF-8''a%20b.png"
     assert saved.headers["content-type"] == "image/png"
 
 
@@ -91,6 +95,11 @@ async def test_ranges_of_a_file_of_several_blocks(storage: Api, asking: Publishe
     tag = part.headers["etag"]
     assert (await read(storage, path, range="bytes=0-1", if_range='"other"')).raw == LARGE
     assert (await read(storage, path, if_none_match=tag)).status == 304
+    several = await read(storage, path, range=f"bytes=-3,0-1,{MIB - 1}-{MIB}")
+    spans = [(size - 3, size - 1), (0, 1), (MIB - 1, MIB)]
+    assert parts_of(several.raw, several.headers) == [
+        (f"bytes {first}-{last}/{size}", LARGE[first : last + 1]) for first, last in spans
+    ]
     refused = await read(storage, path, range=f"bytes={size}-")
     assert (refused.code, refused.headers["content-range"]) == ((416, "RANGE_NOT_SATISFIABLE"), f"bytes */{size}")
     head = await storage.send("HEAD", f"/ipfs/{path}", None)

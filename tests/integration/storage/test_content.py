@@ -4,8 +4,10 @@ from uuid import UUID
 
 import pytest_asyncio
 
+from services.storage.domain.ranges import MAX_RANGES
 from tests.support.apps.client import ALICE, BOB
-from tests.support.apps.storage import JOB, Api, sha256
+from tests.support.apps.storage import Api, sha256
+from tests.support.byte_ranges import parts_of
 
 CONTENT = bytes(range(256)) * 40
 
@@ -105,7 +107,8 @@ async def test_ranges(api: Api, content: str):
         f"bytes={size - 1}-{size + 99}": (206, CONTENT[-1:], f"bytes {size - 1}-{size - 1}/{size}"),
         "bytes=0-0": (206, CONTENT[:1], f"bytes 0-0/{size}"),
         "bytes=9-0": (200, CONTENT, None),
-        "bytes=0-1,5-6": (200, CONTENT, None),
+        "bytes=0-1,2-6": (206, CONTENT[:7], f"bytes 0-6/{size}"),
+        "bytes=0-1,99999-": (206, CONTENT[:2], f"bytes 0-1/{size}"),
         "bytes=x": (200, CONTENT, None),
         "lines=1-2": (200, CONTENT, None),
     }
@@ -115,8 +118,27 @@ async def test_ranges(api: Api, content: str):
         assert answer.headers["content-length"] == str(len(expected[1])), range_header
 
 
+async def test_several_ranges_are_parts_of_one_answer(api: Api, content: str):
+    """In the order of the request; each part has the file's type and its own range."""
+    size = len(CONTENT)
+    answer = await api.get(content, range="bytes=-10, 0-9, 100-300,99999-")
+    assert answer.status == 206
+    assert "content-range" not in answer.headers
+    assert answer.headers["etag"] == (await api.get(content)).headers["etag"]
+    assert answer.raw.count(b"\r\nContent-Type: image/png\r\n") == 3
+    assert parts_of(answer.raw, answer.headers) == [
+        (f"bytes {size - 10}-{size - 1}/{size}", CONTENT[-10:]),
+        (f"bytes 0-9/{size}", CONTENT[:10]),
+        (f"bytes 100-300/{size}", CONTENT[100:301]),
+    ]
+    many = ",".join(f"{first}-{first}" for first in range(0, 2 * MAX_RANGES, 2))
+    assert len(parts_of(*(await api.get(content, range=f"bytes={many}"))[2:])) == MAX_RANGES
+    too_many = await api.get(content, range=f"bytes={many},{size - 1}-")
+    assert (too_many.status, too_many.raw) == (200, CONTENT)
+
+
 async def test_a_range_beyond_the_file_is_refused_with_its_size(api: Api, content: str):
-    for range_header in (f"bytes={len(CONTENT)}-", "bytes=-0"):
+    for range_header in (f"bytes={len(CONTENT)}-", "bytes=-0", f"bytes=-0,{len(CONTENT)}-"):
         answer = await api.get(content, range=range_header)
         assert answer.refusal == (416, "RANGE_NOT_SATISFIABLE", [])
         assert answer.headers["content-range"] == f"bytes */{len(CONTENT)}"
@@ -175,24 +197,6 @@ async def test_a_worker_reads_the_files_that_its_grant_lists(api: Api, content: 
 async def test_what_does_not_exist_is_not_found(api: Api):
     for path in ("/assets/1", "/assets/1/content", f"/assets/{10**30}", "/assets/x", "/assets/-1/content"):
         assert (await api.get(path)).status == 404, path
-
-
-async def test_a_user_lists_own_files_newest_first(api: Api):
-    for number in range(5):
-        await api.upload(b"x", f"{number}.png")
-    await api.upload(b"x", grant=api.grant(BOB))
-    other_job = UUID(int=999)
-    await api.upload(b"x", grant=api.grant(job=other_job))
-    names, query = [], "?limit=2"
-    while query:
-        body = (await api.get(f"/assets{query}")).body
-        names.append([asset["name"] for asset in body["data"]])
-        query = f"?limit=2&cursor={body['next_cursor']}" if body["next_cursor"] else ""
-    assert names == [["a.png", "4.png"], ["3.png", "2.png"], ["1.png", "0.png"]]
-    assert len((await api.get(f"/assets?job_id={JOB}")).data) == 5
-    assert len((await api.get(f"/assets?job_id={other_job}")).data) == 1
-    assert (await api.get(f"/assets?collection_id={other_job}")).data == []
-    assert (await api.get("/assets?job_id=x")).refusal == (400, "VALIDATION_FAILED", ["?job_id"])
 
 
 async def test_a_user_stores_a_file_of_their_own(api: Api):

@@ -117,7 +117,10 @@ async def test_a_name_in_any_script_is_percent_encoded(api: Api):
     assert asset["path"] == f"{PATH}/图 e\u0301.png"
     content = await api.get(f"/assets/{asset['id']}/content")
     assert content.body == PNG
-    assert content.headers["content-disposition"] == "inline; filename*=UTF-8''%E5%9B%BE%20e%CC%81.png"
+    assert (
+        content.headers["content-disposition"]
+        == "inline; filename=\"_ e_.png\"; filename*=UTF-8''%E5%9B%BE%20e%CC%81.png"
+    )
 
 
 async def test_wrong_bytes_are_refused_and_leave_nothing(api: Api):

@@ -36,7 +36,7 @@ from services.generation.engine.intake.result_message import read_result
 from services.generation.routes.models import select_named
 from services.generation.views.workflow import ModelView
 from services.storage.domain.paths import clean_name, decode_name, media_type
-from services.storage.domain.ranges import parse_range
+from services.storage.domain.ranges import parse_ranges
 from shared.content.package import Contents, manifest, plan
 from shared.contracts.collections import PackagedDocument
 from shared.contracts.event import Event
@@ -238,8 +238,8 @@ OPERATIONS: dict[str, tuple[int, Callable[[int], Work]]] = {
     "a package is laid out": (300, packing),
     "a file's name is read": (2_000, name),
     "a file's type is read": (2_000, lambda n: attempted(lambda: media_type("a/b;" + ";" * n))),
-    "a range is read": (2_000, lambda n: attempted(lambda: parse_range("bytes=" + "1" * n + "-", 10))),
-    "many ranges are read": (2_000, lambda n: attempted(lambda: parse_range("bytes=" + "1-2," * n, 10))),
+    "a range is read": (2_000, lambda n: attempted(lambda: parse_ranges("bytes=" + "1" * n + "-", 10))),
+    "many ranges are read": (2_000, lambda n: attempted(lambda: parse_ranges("bytes=" + "1-2," * n, 10))),
     "many tags are compared": (2_000, lambda n: lambda: is_not_modified('"a", ' * n, '"b"')),
     "many positions are read": (2_000, lambda n: attempted(lambda: parse_positions("credits:1:1," * n, "?x"))),
     "a cursor is read": (2_000, lambda n: attempted(lambda: decode_cursor("x" * n, int))),
