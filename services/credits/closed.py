@@ -33,7 +33,7 @@ SELECT_HOLD = """
 select t.position, exists (select from read_table_skips s join events e using (position)
                            where s.table_name = t.name and e.stream_id = %s),
        h.user_id, h.amount, h.status, h.captured
-from read_tables t left join holds_v2 h on h.hold_id = %s where t.name = 'holds_v2'"""
+from read_tables t left join holds_v3 h on h.hold_id = %s where t.name = 'holds_v3'"""
 SELECT_REVERSAL = """
 select t.position, exists (select from read_table_skips s join events e using (position)
                            where s.table_name = t.name and e.stream_id = %s),
@@ -43,9 +43,9 @@ from read_tables t left join reversals_v1 r on r.reversal_id = %s where t.name =
 SELECT_CAPTURED = """
 select t.position, exists (select from read_table_skips s join events e using (position)
                            where s.table_name = t.name and e.stream_id = %s)
-                   or exists (select from holds_v2 h where h.job_id = %s and h.user_id <> %s),
-       (select coalesce(sum(h.captured), 0)::int8 from holds_v2 h where h.job_id = %s and h.user_id = %s)
-from read_tables t where t.name = 'holds_v2'"""
+                   or exists (select from holds_v3 h where h.job_id = %s and h.user_id <> %s),
+       (select coalesce(sum(h.captured), 0)::int8 from holds_v3 h where h.job_id = %s and h.user_id = %s)
+from read_tables t where t.name = 'holds_v3'"""
 SELECT_REFUNDED = """
 select t.position, exists (select from read_table_skips s join events e using (position)
                            where s.table_name = t.name and e.stream_id = %s),

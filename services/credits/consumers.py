@@ -1,17 +1,19 @@
 """Turns job events of the generation service into commands on the users' accounts."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
+from services.credits.domain.deadlines import ExtendHold
 from services.credits.domain.decisions import CaptureHold, Command, PlaceHold, ReleaseHold, ReleaseOpenHold
 from services.credits.handlers import CommandHandlers
-from shared.contracts.consumers import CREDITS_JOBS
+from shared.contracts.consumers import CREDITS_CONFIRMED_HOLDS, CREDITS_JOBS
 from shared.contracts.generation import (
     JobCancelled,
     JobCompleted,
     JobDisowned,
     JobExpired,
     JobFailed,
+    JobHoldConfirmed,
     JobPartiallyCompleted,
     JobRejected,
     JobRequested,
@@ -23,24 +25,33 @@ from shared.eventstore import RecordedEvent
 from shared.messaging import Consumer
 
 
-def consumers(handlers: CommandHandlers) -> list[Consumer]:
+def consumers(handlers: CommandHandlers, hold_time: timedelta) -> list[Consumer]:
+    """`hold_time`: from when a hold is placed, or its job was confirmed, to its deadline."""
+
     async def on_job(recorded: RecordedEvent) -> None:
-        command = command_of(recorded, handlers.clock())
+        now = handlers.clock()
+        command = command_of(recorded, now, now + hold_time)
         await handlers.handle(command, recorded.context.caused(recorded.event_id, CREDITS_JOBS.name))
 
-    return [Consumer.of(CREDITS_JOBS, on_job)]
+    async def on_confirmed_hold(recorded: RecordedEvent) -> None:
+        event = recorded.event
+        assert isinstance(event, JobHoldConfirmed)
+        command = ExtendHold(event.user_id, event.job_id, handlers.clock() + hold_time, event.hold_id)
+        await handlers.handle(command, recorded.context.caused(recorded.event_id, CREDITS_CONFIRMED_HOLDS.name))
+
+    return [Consumer.of(CREDITS_JOBS, on_job), Consumer.of(CREDITS_CONFIRMED_HOLDS, on_confirmed_hold)]
 
 
-def command_of(recorded: RecordedEvent, now: datetime) -> Command:
-    """The command for a job event, on the payer's hold of the round that it is about.
+def command_of(recorded: RecordedEvent, now: datetime, deadline: datetime | None = None) -> Command:
+    """The command for a job event, on the payer's hold of the round that it is about; `deadline` for a new hold.
 
     Raises ValueError without a user.
     """
     match recorded.event:
         case JobRequested(job_id=job_id, quoted=quoted) as event:
-            return PlaceHold(_account(event), job_id, quoted, now)
+            return PlaceHold(_account(event), job_id, quoted, now, deadline=deadline)
         case JobResumed(job_id=job_id, round=round_, quoted=quoted) as event:
-            return PlaceHold(_account(event), job_id, quoted, now, _later_hold(job_id, round_))
+            return PlaceHold(_account(event), job_id, quoted, now, _later_hold(job_id, round_), deadline)
         case JobCompleted() | JobPartiallyCompleted() | JobCancelled() | JobExpired() as event:
             hold = _later_hold(event.job_id, event.round)
             return CaptureHold(_account(event), event.job_id, event.captured, now, hold)

@@ -9,6 +9,7 @@ from weakref import WeakValueDictionary
 from services.credits.closed import ClosedGrantsAndHolds
 from services.credits.domain.account import Account, evolve
 from services.credits.domain.closed import GrantTerms, HoldOutcome, ReversalTerms
+from services.credits.domain.deadlines import ExtendHold, QuestionHold
 from services.credits.domain.decisions import (
     NOTHING_SPENT,
     Command,
@@ -23,7 +24,7 @@ from shared.contracts.event import Event
 from shared.eventstore import Context, Decider, EventStore, Handled, Loaded
 
 ACCOUNT: Decider[Account] = Decider(
-    name="account", initial=Account(), evolve=evolve, state_type=Account, state_version=4, snapshot_every=200
+    name="account", initial=Account(), evolve=evolve, state_type=Account, state_version=5, snapshot_every=200
 )
 """The stream id of an account is its user's id."""
 
@@ -82,7 +83,7 @@ class _Decision:
                 self._grant = await self._closed.grant(user_id, grant_id, loaded.position)
                 self._spending = await self._closed.spending(user_id, command.job_id, loaded.position)
                 return True
-            case ReleaseOpenHold():
+            case ReleaseOpenHold() | QuestionHold() | ExtendHold():
                 return True
             case _:
                 self._hold = None

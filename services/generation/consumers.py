@@ -1,7 +1,7 @@
 """Events of other services → commands of this one."""
 
 from services.generation.domain.collection_source import Adopt, Revise, SourcePosition
-from services.generation.domain.job import Authorize, Reject
+from services.generation.domain.job import Authorize, ConfirmHold, Reject
 from services.generation.handlers.commands import CommandHandlers
 from services.generation.tables.collection_versions import CollectionVersions
 from services.generation.tables.stored_files import StoredFiles
@@ -17,8 +17,13 @@ from shared.contracts.collections import (
     InstructionsRevised,
     PreviewConfigured,
 )
-from shared.contracts.consumers import GENERATION_COLLECTIONS, GENERATION_FILES, GENERATION_HOLDS
-from shared.contracts.credits import HoldDeclined, HoldPlaced
+from shared.contracts.consumers import (
+    GENERATION_COLLECTIONS,
+    GENERATION_FILES,
+    GENERATION_HOLDS,
+    GENERATION_OVERDUE_HOLDS,
+)
+from shared.contracts.credits import HoldDeclined, HoldPlaced, HoldQuestioned
 from shared.contracts.generation import PreviewTerms
 from shared.contracts.storage import AssetStored
 from shared.eventstore import RecordedEvent
@@ -39,6 +44,12 @@ def consumers(handlers: CommandHandlers, stored_files: StoredFiles, versions: Co
         context = recorded.context.caused(recorded.event_id, GENERATION_HOLDS.name)
         await handlers.command_job(event.job_id, hold_decision(event), context)
 
+    async def on_overdue_hold(recorded: RecordedEvent) -> None:
+        event = recorded.event
+        assert isinstance(event, HoldQuestioned)
+        context = recorded.context.caused(recorded.event_id, GENERATION_OVERDUE_HOLDS.name)
+        await handlers.command_job(event.job_id, ConfirmHold(event.job_id, event.user_id, event.hold_id), context)
+
     async def on_file(recorded: RecordedEvent) -> None:
         assert isinstance(recorded.event, AssetStored)
         await stored_files.add(recorded.event, recorded.recorded_at)
@@ -46,6 +57,7 @@ def consumers(handlers: CommandHandlers, stored_files: StoredFiles, versions: Co
     return [
         Consumer.of(GENERATION_COLLECTIONS, on_collection),
         Consumer.of(GENERATION_HOLDS, on_hold),
+        Consumer.of(GENERATION_OVERDUE_HOLDS, on_overdue_hold),
         Consumer.of(GENERATION_FILES, on_file),
     ]
 

@@ -17,7 +17,7 @@ from shared.contracts.collections import (
     PackagePartListed,
     PackageRequested,
 )
-from shared.contracts.credits import HoldDeclined, HoldPlaced
+from shared.contracts.credits import HoldDeclined, HoldPlaced, HoldQuestioned
 from shared.contracts.event import Event
 from shared.contracts.generation import (
     GenerationCancelled,
@@ -29,6 +29,7 @@ from shared.contracts.generation import (
     JobDisowned,
     JobExpired,
     JobFailed,
+    JobHoldConfirmed,
     JobPartiallyCompleted,
     JobRejected,
     JobRequested,
@@ -102,6 +103,9 @@ CREDITS_JOBS = ConsumerDeclaration(
 )
 """One consumer for all events of jobs, so that they are handled in order."""
 
+CREDITS_CONFIRMED_HOLDS = ConsumerDeclaration("credits-confirmed-holds-v1", "generation", (JobHoldConfirmed,))
+"""Not CREDITS_JOBS, which would begin again. The order does not matter: a hold that is resolved is not extended."""
+
 GENERATION_COLLECTIONS = ConsumerDeclaration(
     "generation-collections-v4",
     "collections",
@@ -112,6 +116,7 @@ GENERATION_COLLECTIONS = ConsumerDeclaration(
 Not those that are recorded with the creation, whose version is known with it.
 """
 GENERATION_HOLDS = ConsumerDeclaration("generation-holds-v1", "credits", (HoldPlaced, HoldDeclined))
+GENERATION_OVERDUE_HOLDS = ConsumerDeclaration("generation-overdue-holds-v1", "credits", (HoldQuestioned,))
 GENERATION_FILES = ConsumerDeclaration("generation-files-v1", "storage", (AssetStored,))
 
 STORAGE_GENERATIONS = ConsumerDeclaration(
@@ -132,8 +137,8 @@ CONSUMERS: dict[str, tuple[ConsumerDeclaration, ...]] = {
         COLLECTIONS_PACKAGES,
         COLLECTIONS_IMAGES,
     ),
-    "credits": (CREDITS_JOBS,),
-    "generation": (GENERATION_COLLECTIONS, GENERATION_HOLDS, GENERATION_FILES),
+    "credits": (CREDITS_JOBS, CREDITS_CONFIRMED_HOLDS),
+    "generation": (GENERATION_COLLECTIONS, GENERATION_HOLDS, GENERATION_OVERDUE_HOLDS, GENERATION_FILES),
     "storage": (STORAGE_GENERATIONS, STORAGE_PACKAGES, STORAGE_COLLECTIONS),
 }
 """By service. A service that is missing here handles no events of others."""

@@ -50,6 +50,28 @@ class HoldPlaced(AccountEvent, frozen=True, tag="hold_placed.v1"):
     amount: int
     allocations: list[Allocation]
     hold_id: UUID | None = None
+    deadline: str | None = None
+    """RFC 3339, UTC: when generation is asked whether the job is still open. None in events of early releases."""
+
+
+class HoldQuestioned(AccountEvent, frozen=True, tag="hold_questioned.v1"):
+    """A hold is open past its deadline: is its job? The hold stays until the job's service has answered."""
+
+    job_id: UUID
+    user_id: UUID
+    ask_again_at: str
+    """RFC 3339, UTC."""
+    hold_id: UUID | None = None
+
+
+class HoldExtended(AccountEvent, frozen=True, tag="hold_extended.v1"):
+    """The job of a hold is open: the hold has a new deadline."""
+
+    job_id: UUID
+    user_id: UUID
+    deadline: str
+    """RFC 3339, UTC."""
+    hold_id: UUID | None = None
 
 
 class HoldDeclined(AccountEvent, frozen=True, tag="hold_declined.v1"):
@@ -116,6 +138,8 @@ EVENTS: tuple[type[Event], ...] = (
     HoldReleased,
     GrantExpired,
     GrantReversed,
+    HoldQuestioned,
+    HoldExtended,
 )
 
 UPCASTERS: dict[str, Upcaster] = {}

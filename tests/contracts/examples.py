@@ -44,6 +44,7 @@ ANYTHING: dict[str, Any] = {
     "nested": {"$ref": 7, "": {}, "deep": [[{"of": []}]]},
 }
 _TEXTS = {
+    "ask_again_at": "2026-11-22T19:54:42+00:00",
     "blockchain": "TEZOS",
     "cover_image_url": "https://example.org/bild%20é.png",
     "deadline": "2026-11-22T18:54:42.123456+00:00",

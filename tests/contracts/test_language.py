@@ -37,6 +37,7 @@ IRREGULAR = {
 
 IGNORED: dict[str, str] = {
     "job_generations_listed.v1": "what a job must remember of its generations follows from how many there are",
+    "job_hold_confirmed.v1": "it is an answer to credits, which extends the hold",
     "package_part_listed.v1": "a package may list much: its manifest is made from history, and storage has it",
 }
 """Events that change no state of their aggregate, on purpose: the tag and the reason."""

@@ -19,7 +19,9 @@ from shared.contracts.credits import (
     GrantReversed,
     HoldCaptured,
     HoldDeclined,
+    HoldExtended,
     HoldPlaced,
+    HoldQuestioned,
     HoldReleased,
 )
 from shared.contracts.event import Event
@@ -37,6 +39,8 @@ class Hold(msgspec.Struct, frozen=True, omit_defaults=True):
     hold_id: UUID
     amount: int
     allocations: tuple[Allocation, ...] = ()
+    deadline: datetime | None = None
+    """When the job's service is asked, or asked again, whether the job is open. None: placed by an early release."""
 
 
 class OpenHolds:
@@ -125,13 +129,17 @@ def evolve(account: Account, event: Event) -> Account:  # noqa: PLR0911 - a case
                 grant_count=account.grant_count + 1,
             )
         case HoldPlaced():
-            hold = Hold(event.hold_id or event.job_id, event.amount, tuple(event.allocations))
+            deadline = None if event.deadline is None else datetime.fromisoformat(event.deadline)
+            hold = Hold(event.hold_id or event.job_id, event.amount, tuple(event.allocations), deadline)
             return replace(
                 account,
                 grants=_moved(account.grants, event.allocations, "available", "held"),
                 holds=account.holds.with_hold(hold),
                 hold_count=account.hold_count + 1,
             )
+        case HoldQuestioned(ask_again_at=time) | HoldExtended(deadline=time):
+            hold = replace(account.holds[event.hold_id or event.job_id], deadline=datetime.fromisoformat(time))
+            return replace(account, holds=account.holds.with_hold(hold))
         case HoldDeclined():
             return replace(account, hold_count=account.hold_count + 1)
         case HoldCaptured():

@@ -14,6 +14,7 @@ import msgspec
 from services.credits.domain.account import Account, Hold, split
 from services.credits.domain.amounts import ACCOUNT_LIMIT
 from services.credits.domain.closed import GrantTerms, HoldOutcome, ReversalTerms
+from services.credits.domain.deadlines import ExtendHold, QuestionHold, extend, question
 from services.credits.domain.grants import Grant
 from services.credits.domain.refunds import JobSpending, RefundJob, refund
 from services.credits.domain.reversals import ReverseGrant, reverse
@@ -61,6 +62,7 @@ class PlaceHold(msgspec.Struct, frozen=True):
     amount: int
     now: datetime
     hold_id: UUID | None = None
+    deadline: datetime | None = None
 
 
 class CaptureHold(msgspec.Struct, frozen=True):
@@ -93,7 +95,7 @@ class ReleaseOpenHold(msgspec.Struct, frozen=True):
 
 HoldCommand = PlaceHold | CaptureHold | ReleaseHold | ReleaseOpenHold
 """A command on the hold of one round of a job. `hold_id` None: the hold of the job's request, whose id is the job's."""
-Command = GrantCredits | ReverseGrant | RefundJob | HoldCommand
+Command = GrantCredits | ReverseGrant | RefundJob | HoldCommand | QuestionHold | ExtendHold
 
 
 def hold_of(command: HoldCommand) -> UUID:
@@ -143,6 +145,10 @@ def decide(  # noqa: PLR0911 - a case for each command
             return _resolve(account, command, 0, hold)
         case ReleaseOpenHold():
             return _resolve(account, command, 0, hold) if account.holds.get(hold_of(command)) else []
+        case QuestionHold():
+            return [*question(command, account)]
+        case ExtendHold():
+            return [*extend(command, account)]
         case _:
             assert_never(command)
 
@@ -209,7 +215,9 @@ def _place(command: PlaceHold, account: Account, existing: Hold | HoldOutcome | 
         remaining -= allocations[-1].amount
     if remaining:
         return [*expiries, _declined(command, command.amount - remaining)]
-    return [*expiries, HoldPlaced(command.job_id, command.user_id, command.amount, allocations, command.hold_id)]
+    deadline = None if command.deadline is None else command.deadline.astimezone(UTC).isoformat()
+    ids, amount = (command.job_id, command.user_id), command.amount
+    return [*expiries, HoldPlaced(*ids, amount, allocations, command.hold_id, deadline)]
 
 
 def _declined(command: PlaceHold, available: int) -> HoldDeclined:

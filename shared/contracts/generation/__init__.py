@@ -28,7 +28,6 @@ from shared.contracts.generation.job import (
     JobAuthorized,
     JobCancelled,
     JobCompleted,
-    JobDisowned,
     JobEvent,
     JobExpired,
     JobFailed,
@@ -49,6 +48,7 @@ from shared.contracts.generation.job import (
     generation_id,
     hold_id,
 )
+from shared.contracts.generation.job_holds import JobDisowned, JobHoldConfirmed
 from shared.contracts.generation.model import ModelDescribed, ModelEvent
 from shared.contracts.generation.preview import (
     PreviewAllowanceEvent,
@@ -78,6 +78,7 @@ EVENTS: tuple[type[Event], ...] = (
     JobDisowned,
     JobRequested,
     JobGenerationsListed,
+    JobHoldConfirmed,
     JobAuthorized,
     JobRejected,
     JobGenerationCompleted,
@@ -130,6 +131,7 @@ __all__ = [
     "JobGenerationCompleted",
     "JobGenerationFailed",
     "JobGenerationsListed",
+    "JobHoldConfirmed",
     "JobPartiallyCompleted",
     "JobPaused",
     "JobRejected",

@@ -121,19 +121,6 @@ class JobRejected(JobEvent, frozen=True, tag="job_rejected.v1"):
     payer_id: UUID | None = None
 
 
-class JobDisowned(JobEvent, frozen=True, tag="job_disowned.v1"):
-    """Credits has a hold for a job that this service has no record of for that user; the hold is to be released.
-
-    Its cause is a forged request event, or a restore of this service's database to a time before the job.
-    """
-
-    job_id: UUID
-    user_id: UUID
-    """The owner of the hold."""
-    hold_id: UUID | None = None
-    """None: that of the job's request."""
-
-
 class JobGenerationCompleted(JobEvent, frozen=True, tag="job_generation_completed.v1"):
     """One generation succeeded; now `ended` of the job's `total` have ended."""
 

@@ -117,12 +117,12 @@ async def test_known_though_an_operator_left_an_event_out_of_the_tables(database
     async with replica(database, projecting=True) as runtime:
         assert await runtime.projector.caught_up(await lived(runtime))
         async with runtime.store.pool.connection() as connection:
-            await connection.execute("delete from holds_v2")
+            await connection.execute("delete from holds_v3")
             await connection.execute("delete from grants_v2")
             await connection.execute("delete from reversals_v1")
             await connection.execute(
                 "insert into read_table_skips (table_name, position, event, error, reason, actor) "
-                "select t, 1, 'x', 'x', 'a test', 'x' from unnest(array['holds_v2', 'grants_v2', 'reversals_v1']) t"
+                "select t, 1, 'x', 'x', 'a test', 'x' from unnest(array['holds_v3', 'grants_v2', 'reversals_v1']) t"
             )
         await assert_known(runtime)
 

@@ -21,7 +21,7 @@ async def kinds(api: Api, job_id: UUID) -> list[str]:
 
 async def hold_status(api: Api, job_id: UUID) -> str | None:
     async with api.runtime.store.reader() as cursor:
-        await cursor.execute("select status from holds_v2 where job_id = %b", (job_id,))
+        await cursor.execute("select status from holds_v3 where job_id = %b", (job_id,))
         row = await cursor.fetchone()
     return row[0] if row else None
 

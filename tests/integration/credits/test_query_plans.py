@@ -21,14 +21,14 @@ create function id(n bigint) returns uuid language sql immutable return lpad(to_
 insert into events (event_id, stream_id, version, type, data, metadata)
 select gen_random_uuid(), id(1 + n % 2), 1 + n / 2, 'hold_declined.v1', '{{}}', '{{}}'
 from generate_series(0, {EVENTS - 1}) n;
-insert into holds_v2 select id(n), id(n), id(1 + n % 2), 'captured', 5, 5, 0, now(), now()
+insert into holds_v3 select id(n), id(n), id(1 + n % 2), 'captured', 5, 5, 0, now(), now()
 from generate_series(1, 100000) n;
 insert into grants_v2 select id(n), id(1 + n % 2), 5, 0, 0, 5, 0, 0, 'shop', 1, null, null, null, null, now()
 from generate_series(1, 100000) n;
 insert into reversals_v1 select id(n), id(n), id(1 + n % 2), 5, 0, null, 'x', 'x', now()
 from generate_series(1, 100000) n;
 insert into read_table_skips (table_name, position, event, error, reason, actor)
-select t, n, 'x', 'x', 'x', 'x' from unnest(array['accounts_v2', 'holds_v2']) t, generate_series(1, 5) n;
+select t, n, 'x', 'x', 'x', 'x' from unnest(array['accounts_v2', 'holds_v3']) t, generate_series(1, 5) n;
 analyze"""
 
 QUERIES: dict[str, tuple[str, tuple[Any, ...]]] = {

@@ -1,9 +1,12 @@
 """A hold for a job that does not exist is released, whatever placed it."""
 
+from datetime import timedelta
 from uuid import UUID, uuid4
 
 from services.credits.domain.decisions import PlaceHold
+from services.credits.engine.overdue_holds import OverdueHolds
 from services.credits.handlers import CommandHandlers
+from shared.contracts.credits import HoldExtended, HoldQuestioned
 from shared.contracts.generation import JobDisowned
 from shared.eventstore import Context
 from tests.integration.generation.working import Worker
@@ -44,6 +47,35 @@ async def test_a_hold_in_the_name_of_a_real_job_does_not_disturb_it(
     worker_.may_work.set()
     await api.ended(job_id)
     assert await eventually(lambda: _has_all(credits_, stranger), "the stranger's credits to come back")
+
+
+async def test_an_overdue_hold_of_a_running_job_is_extended_and_the_job_is_charged(
+    api: Api, collections, credits_: CreditsApi, worker_: Worker
+):
+    await worker_.pause()
+    job_id = (await api.generate(await created(collections, FOXES), generations=1)).data["job_id"]
+    store, clock = credits_.runtime.store, credits_.runtime.clock
+    handlers = CommandHandlers(store, lambda: clock() + timedelta(days=3))
+    watchdog = OverdueHolds(handlers, store, timedelta(days=2), timedelta(hours=1))
+
+    async def is_asked_about() -> bool:
+        await watchdog.ask()
+        return await _has(credits_, HoldQuestioned)
+
+    assert await eventually(is_asked_about, "the hold to be asked about")
+    await eventually(lambda: _has(credits_, HoldExtended), "the hold to be extended")
+    worker_.may_work.set()
+    await api.ended(job_id)
+    assert await eventually(lambda: _is_charged(credits_), "the job to be charged")
+
+
+async def _has(credits_: CreditsApi, kind: type[HoldQuestioned | HoldExtended]) -> bool:
+    return any(isinstance(item.event, kind) for item in await credits_.runtime.store.read_stream(ALICE))
+
+
+async def _is_charged(credits_: CreditsApi) -> bool:
+    balance = await credits_.balance()
+    return balance[1] == 0 and balance[2] > 0
 
 
 async def _is_disowned(api: Api, job_id: UUID) -> bool:

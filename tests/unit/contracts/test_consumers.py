@@ -16,7 +16,7 @@ UNUSED: Any = None
 """What handlers need: they use it when an event arrives."""
 MADE = {
     "collections": services.collections.consumers.consumers(UNUSED, UNUSED, UNUSED, UNUSED, UNUSED),
-    "credits": services.credits.consumers.consumers(UNUSED),
+    "credits": services.credits.consumers.consumers(UNUSED, UNUSED),
     "generation": services.generation.consumers.consumers(UNUSED, UNUSED, UNUSED),
     "storage": services.storage.consumers.consumers(UNUSED, UNUSED, UNUSED, UNUSED),
 }

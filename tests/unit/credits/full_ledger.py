@@ -32,7 +32,9 @@ from shared.contracts.credits import (
     GrantReversed,
     HoldCaptured,
     HoldDeclined,
+    HoldExtended,
     HoldPlaced,
+    HoldQuestioned,
     HoldReleased,
 )
 from shared.contracts.event import Event
@@ -113,6 +115,8 @@ def evolve(account: Account, event: Event) -> Account:  # noqa: PLR0911 - a case
         case HoldPlaced():
             hold = Hold(event.amount, "held", tuple(event.allocations))
             return _moved(account, event.allocations, "available", "held", {event.job_id: hold})
+        case HoldQuestioned() | HoldExtended():
+            return account
         case HoldDeclined():
             return _moved(account, [], "available", "held", {event.job_id: Hold(event.amount, "declined")})
         case HoldCaptured():

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from services.generation.domain.job import (
     Abandon,
     Authorize,
+    ConfirmHold,
     EndGeneration,
     EndGenerations,
     Job,
@@ -25,6 +26,7 @@ from shared.contracts.generation import (
     JobFailed,
     JobGenerationCompleted,
     JobGenerationFailed,
+    JobHoldConfirmed,
     JobPartiallyCompleted,
     JobRejected,
     JobRequested,
@@ -191,6 +193,26 @@ def test_a_hold_for_a_job_that_there_is_not_is_disowned(commands):
     status = job.state.status
     job.when(Authorize(JOB, STRANGER, 3_750_000)).then(JobDisowned(JOB, STRANGER))
     assert job.state.status == (status or "disowned")
+
+
+@pytest.mark.parametrize(
+    ("commands", "user", "hold", "answer"),
+    [
+        ((), USER, None, JobDisowned),
+        ((request(),), USER, None, JobHoldConfirmed),
+        ((request(), HELD), USER, None, JobHoldConfirmed),
+        ((request(), HELD), STRANGER, None, JobDisowned),
+        ((request(), HELD), USER, UUID(int=78), JobDisowned),
+        ((request(), HELD, succeeded(*GIDS[:3])), USER, None, JobDisowned),
+    ],
+    ids=["unknown", "pending", "processing", "another user's", "another round's", "ended"],
+)
+def test_an_overdue_hold_is_confirmed_while_its_job_is_open_and_disowned_else(commands, user, hold, answer):
+    job = after(*commands)
+    state = job.state
+    job.when(ConfirmHold(JOB, user, hold)).then(answer(JOB, user, hold))
+    assert job.state.status == (state.status or "disowned")
+    assert (job.state.places, job.state.captured) == (state.places, state.captured)
 
 
 def test_a_disowned_job_can_not_be_requested_any_more():

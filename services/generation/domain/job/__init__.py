@@ -2,7 +2,7 @@
 
 from services.generation.domain.job.commands import Command, decide
 from services.generation.domain.job.completion import Abandon, EndGeneration, EndGenerations
-from services.generation.domain.job.hold import Authorize, Reject
+from services.generation.domain.job.hold import Authorize, ConfirmHold, Reject
 from services.generation.domain.job.pause import Pause, Unpause
 from services.generation.domain.job.request import RequestJob
 from services.generation.domain.job.resume import Resume
@@ -13,6 +13,7 @@ __all__ = [
     "Abandon",
     "Authorize",
     "Command",
+    "ConfirmHold",
     "EndGeneration",
     "EndGenerations",
     "FinishStop",

@@ -5,9 +5,16 @@ from uuid import UUID
 
 import msgspec
 
-from services.generation.domain.job.state import Job
+from services.generation.domain.job.state import OPEN, Job
 from shared.contracts.event import Event
-from shared.contracts.generation import JobAuthorized, JobDisowned, JobRejected, JobResumeRejected, hold_id
+from shared.contracts.generation import (
+    JobAuthorized,
+    JobDisowned,
+    JobHoldConfirmed,
+    JobRejected,
+    JobResumeRejected,
+    hold_id,
+)
 
 OTHERS_REASON = "The collection's owner, who pays for its previews, has too few credits for it"
 """Of a decline of another user's credits."""
@@ -28,6 +35,27 @@ class Reject(msgspec.Struct, frozen=True):
     code: str
     reason: str
     hold_id: UUID | None = None
+
+
+class ConfirmHold(msgspec.Struct, frozen=True):
+    """Credits asks whether the job that this hold of a user is for is still open. `hold_id` None: of its request."""
+
+    job_id: UUID
+    user_id: UUID
+    hold_id: UUID | None = None
+
+
+def confirm(command: ConfirmHold, state: Job) -> Sequence[Event]:
+    """`job_hold_confirmed` if the job is open and the hold is its round's; else `job_disowned`, which releases it.
+
+    The events of a job reach credits in their order: of a job that has ended, credits has seen the end before this.
+    """
+    ids = (command.job_id, command.user_id, command.hold_id)
+    if state.account_id == command.user_id and state.status in OPEN:
+        current = hold_id(command.job_id, state.round)
+        if (command.hold_id or command.job_id) == current:
+            return [JobHoldConfirmed(*ids)]
+    return [JobDisowned(*ids)]
 
 
 def authorize(command: Authorize, state: Job) -> Sequence[Event]:

@@ -17,6 +17,7 @@ from shared.contracts.generation import (
     JobGenerationCompleted,
     JobGenerationFailed,
     JobGenerationsListed,
+    JobHoldConfirmed,
     JobPartiallyCompleted,
     JobPaused,
     JobRejected,
@@ -153,8 +154,8 @@ def evolve(state: Job, event: Event) -> Job:  # noqa: C901, PLR0912 - a case for
                 payer_id=event.payer_id,
                 preview_of=event.collection_id if event.is_preview else None,
             )
-        case JobGenerationsListed():
-            pass  # all gids follow from the request
+        case JobGenerationsListed() | JobHoldConfirmed():
+            pass  # all gids follow from the request; an answer to credits
         case JobAuthorized():
             state = replace(state, status="processing", held=event.held)
         case JobRejected():
