@@ -14,6 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from services.credits.domain import account, decisions
 from services.credits.domain.closed import captured_after, grant_after, outcome_after, refunded_after, reversal_after
+from services.credits.domain.deadlines import ExtendHold, QuestionHold
 from services.credits.domain.decisions import CaptureHold, GrantCredits, PlaceHold, ReleaseHold, ReleaseOpenHold
 from services.credits.domain.refunds import JobSpending, RefundJob
 from services.credits.domain.reversals import ReverseGrant
@@ -118,6 +119,23 @@ class AccountMachine(RuleBasedStateMachine):
     def release_if_open(self, job):
         self.send(ReleaseOpenHold(USER, job, self.now))
 
+    @rule(job=jobs)
+    def ask_about_a_hold(self, job):
+        """It moves no credits, and repeats no question."""
+        command = QuestionHold(USER, job, self.now, self.now + timedelta(hours=5))
+        for event in decisions.decide(command, self.open):
+            self.open = account.evolve(self.open, event)
+            self.account = evolve(self.account, event)
+            self.history.append(event)
+        assert decisions.decide(command, self.open) == []
+
+    @rule(job=jobs, hours=st.integers(min_value=1, max_value=50))
+    def extend_a_hold(self, job, hours):
+        for event in decisions.decide(ExtendHold(USER, job, self.now + timedelta(hours=hours)), self.open):
+            self.open = account.evolve(self.open, event)
+            self.account = evolve(self.account, event)
+            self.history.append(event)
+
     @rule(
         number=st.integers(min_value=1, max_value=8),
         place=st.integers(min_value=0, max_value=5),
@@ -221,4 +239,4 @@ class AccountMachine(RuleBasedStateMachine):
 
 
 class TestAccount(AccountMachine.TestCase):
-    settings = settings(max_examples=50, stateful_step_count=30)
+    settings = settings(max_examples=100, stateful_step_count=40)
