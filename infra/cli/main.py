@@ -28,6 +28,7 @@ COMMANDS = {
     "projections": Subcommand("infra.cli.projections", "Rebuild a service's read tables from its history."),
     "asyncapi": Subcommand("infra.cli.asyncapi", "Describe the events that a service publishes and consumes."),
     "jobs": Subcommand("infra.cli.jobs", "List, watch, cancel, resume and pause jobs."),
+    "credits": Subcommand("infra.cli.credits", "Check that the ledger adds up."),
     "parked": Subcommand("infra.cli.parked", "List, retry or discard events that a consumer could not handle."),
     "rotate": Subcommand("infra.cli.rotate", "Replace keys and passwords of a stopped set."),
     "secrets": Subcommand("infra.cli.secrets", "Set, list and delete the keys with which workflows call APIs."),

@@ -18,6 +18,16 @@ where attrelid = %s::regclass and attnum > 0 and not attisdropped order by attna
 
 
 @dataclass(frozen=True, slots=True)
+class Difference:
+    """A row that the live table and the rebuilt one do not have alike: only one has it, or both with other values."""
+
+    table: str
+    key: tuple[Any, ...]
+    in_live: bool
+    in_rebuilt: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Comparison:
     """`missing`: rows of the live table that the rebuilt one lacks or has with other values; `extra`: vice versa.
 
@@ -34,8 +44,12 @@ async def compare(
     projection: Projection[Any],
     rebuilt: str,
     progress: Callable[[int], None] | None = None,
+    differing: Callable[[Difference], None] | None = None,
 ) -> Comparison:
-    """Compares the live table with the rebuilt one, in the connection's snapshot."""
+    """Compares the live table with the rebuilt one, in the connection's snapshot.
+
+    `differing` is called with each difference, if there are any.
+    """
     columns = await _columns(connection, projection.table)
     if columns != await _columns(connection, rebuilt):
         return Comparison(not_compared="their columns differ")
@@ -48,6 +62,10 @@ async def compare(
         counts = await _fetch_one(connection, ranges.differences(after, end), (*bounds, *bounds))
         assert counts is not None, "an aggregate has a row"
         missing, extra, rows = missing + counts[0], extra + counts[1], rows + counts[2]
+        if differing and any(counts[:2]):
+            statement = ranges.differing_rows(after, end)
+            for *key, in_live, in_rebuilt in await (await connection.execute(statement, (*bounds, *bounds))).fetchall():
+                differing(Difference(projection.table, tuple(key), in_live, in_rebuilt))
         if progress:
             progress(rows)
         if end is None:
@@ -102,15 +120,25 @@ class _Ranges:
 
     def differences(self, after: tuple[Any, ...] | None, end: tuple[Any, ...] | None) -> sql.Composed:
         """Counts the rows that only the live table has, those that only the rebuilt one has, and all."""
-        where, first = self._where(after, end), self._key[0]
         return sql.SQL(
             "select count(*) filter (where differ and in_live), count(*) filter (where differ and in_rebuilt), count(*)"
-            " from (select l.{first} is not null as in_live, r.{first} is not null as in_rebuilt,"
-            "              {left} is distinct from {right} as differ"
-            "       from (select * from {live}{where}) as l full join (select * from {rebuilt}{where}) as r"
-            "            using ({keys})) as pairs"
+            " from ({pairs}) as pairs"
+        ).format(pairs=self._pairs(after, end))
+
+    def differing_rows(self, after: tuple[Any, ...] | None, end: tuple[Any, ...] | None) -> sql.Composed:
+        """Selects the keys of the rows that differ, and which of the tables have one."""
+        return sql.SQL(
+            "select {keys}, in_live, in_rebuilt from ({pairs}) as pairs where differ order by {keys}"
+        ).format(keys=self._keys, pairs=self._pairs(after, end))
+
+    def _pairs(self, after: tuple[Any, ...] | None, end: tuple[Any, ...] | None) -> sql.Composed:
+        where = self._where(after, end)
+        return sql.SQL(
+            "select {keys}, l.{first} is not null as in_live, r.{first} is not null as in_rebuilt,"
+            "       {left} is distinct from {right} as differ"
+            " from (select * from {live}{where}) as l full join (select * from {rebuilt}{where}) as r using ({keys})"
         ).format(
-            first=first,
+            first=self._key[0],
             left=self._rows["l"],
             right=self._rows["r"],
             live=self._live,

@@ -23,7 +23,7 @@ from shared.eventstore.connections import WORK, connected
 from shared.garbage_collection import collect_seldom
 from shared.projections import positions
 from shared.projections.catch_up import BATCH, Progress, advance
-from shared.projections.comparison import compare
+from shared.projections.comparison import Difference, compare
 from shared.projections.fingerprint import fingerprint
 from shared.projections.projection import Projection, rebuild_name
 from shared.projections.table import Table
@@ -78,12 +78,14 @@ async def rebuild(
     fresh: bool = False,
     progress: Progress | None = None,
     compared: Callable[[int], None] | None = None,
+    differing: Callable[[Difference], None] | None = None,
 ) -> Rebuilt:
     """Rebuilds one table while its projector continues.
 
     A cancellation leaves the live table unchanged, and the next rebuild continues from the position reached, unless the
     projection's code has changed or `fresh` is set. `swap=False` only compares, and drops the rebuilt table.
-    `progress` is called with (position reached, position of the live table), `compared` with the rows compared so far.
+    `progress` is called with (position reached, position of the live table), `compared` with the rows compared so far,
+    `differing` with each row that differs.
     Raises Stuck at an event that the rebuilt table can't apply.
     """
     name = rebuild_name(projection.table)
@@ -103,7 +105,7 @@ async def rebuild(
             async with _snapshot(connection):
                 live = await _live(connection, projection)
                 events += await advance(store, group, live, progress=progress)
-                comparison = await compare(connection, projection, name, compared)
+                comparison = await compare(connection, projection, name, compared, differing)
         if swap:
             events += await _swap(store, group, projection)
         await _drop(connection, name)
