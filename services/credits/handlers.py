@@ -14,12 +14,14 @@ from services.credits.domain.decisions import (
     NOTHING_SPENT,
     Command,
     GrantCredits,
+    PlaceHold,
     ReleaseOpenHold,
     decide,
     hold_of,
 )
 from services.credits.domain.refunds import RefundJob
 from services.credits.domain.reversals import ReverseGrant
+from services.credits.domain.spending import SetLimits
 from shared.contracts.event import Event
 from shared.eventstore import Context, Decider, EventStore, Handled, Loaded
 
@@ -37,6 +39,10 @@ class CommandHandlers:
         self.closed = ClosedGrantsAndHolds(store)
         self._store = store
         self._locks = WeakValueDictionary[UUID, asyncio.Lock]()
+
+    async def account(self, user_id: UUID) -> Account:
+        """A user's account as it is; an empty one for a user without one."""
+        return (await self._store.load(ACCOUNT, user_id)).state
 
     async def handle(self, command: Command, context: Context) -> Handled[Account]:
         """Raises what `decide` raises.
@@ -83,12 +89,14 @@ class _Decision:
                 self._grant = await self._closed.grant(user_id, grant_id, loaded.position)
                 self._spending = await self._closed.spending(user_id, command.job_id, loaded.position)
                 return True
-            case ReleaseOpenHold() | QuestionHold() | ExtendHold():
+            case ReleaseOpenHold() | QuestionHold() | ExtendHold() | SetLimits():
                 return True
             case _:
                 self._hold = None
                 if account.holds.get(hold_of(command)) is None and account.hold_count > len(account.holds):
                     self._hold = await self._closed.hold(command.user_id, hold_of(command), loaded.position)
+                if isinstance(command, PlaceHold) and command.hold_id is not None and account.spending.limits_jobs:
+                    self._spending = await self._closed.spending(command.user_id, command.job_id, loaded.position)
                 return self._hold is None or self._hold.status != "held"
 
     def decide(self, account: Account) -> list[Event]:

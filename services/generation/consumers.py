@@ -2,10 +2,10 @@
 
 from services.generation.domain.collection_source import Adopt, Revise, SourcePosition
 from services.generation.domain.job import Authorize, ConfirmHold, Reject
+from services.generation.domain.job.decline import decline
 from services.generation.handlers.commands import CommandHandlers
 from services.generation.tables.collection_versions import CollectionVersions
 from services.generation.tables.stored_files import StoredFiles
-from shared.contracts.amounts import credits_text
 from shared.contracts.collections import (
     CollectionArchived,
     CollectionCreated,
@@ -103,8 +103,4 @@ def hold_decision(event: HoldPlaced | HoldDeclined) -> Authorize | Reject:
     """The command that records credits' decision on a job's quote in the job."""
     if isinstance(event, HoldPlaced):
         return Authorize(event.job_id, event.user_id, event.amount, event.hold_id)
-    return Reject(
-        code="INSUFFICIENT_CREDITS",
-        reason=f"The job needs {credits_text(event.amount)} credits, and {credits_text(event.available)} are available",
-        hold_id=event.hold_id,
-    )
+    return decline(event)

@@ -22,7 +22,7 @@ SOURCE: Decider[CollectionSource] = Decider(
     state_version=2,
 )
 JOB: Decider[Job] = Decider(
-    name="job", initial=Job(), evolve=job.evolve, state_type=Job, state_version=5, snapshot_every=500
+    name="job", initial=Job(), evolve=job.evolve, state_type=Job, state_version=6, snapshot_every=500
 )
 GENERATION: Decider[Generation] = Decider(
     name="generation",

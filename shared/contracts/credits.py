@@ -1,6 +1,6 @@
 """Events of the credits service. Every amount is an integer of 10^-6 credit (micro-credits)."""
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 from uuid import UUID
 
 import msgspec
@@ -52,6 +52,8 @@ class HoldPlaced(AccountEvent, frozen=True, tag="hold_placed.v1"):
     hold_id: UUID | None = None
     deadline: str | None = None
     """RFC 3339, UTC: when generation is asked whether the job is still open. None in events of early releases."""
+    day: str | None = None
+    """The UTC day whose spending it adds to, as an ISO date; None in events of early releases, which count in none."""
 
 
 class HoldQuestioned(AccountEvent, frozen=True, tag="hold_questioned.v1"):
@@ -74,14 +76,25 @@ class HoldExtended(AccountEvent, frozen=True, tag="hold_extended.v1"):
     hold_id: UUID | None = None
 
 
+class SpendLimit(msgspec.Struct, frozen=True):
+    """A limit that a hold is over. Micro-credits; `left`: how much the account could still have held then."""
+
+    name: Literal["daily", "per_job"]
+    set_by: Literal["user", "operator"]
+    amount: int
+    left: int
+
+
 class HoldDeclined(AccountEvent, frozen=True, tag="hold_declined.v1"):
-    """The account has less available than the job was quoted."""
+    """The account has less available than the job was quoted, or the quote is over a limit of the account."""
 
     job_id: UUID
     user_id: UUID
     amount: int
     available: int
     hold_id: UUID | None = None
+    limit: SpendLimit | None = None
+    """The limit that it is over; None: too little is available."""
 
 
 class HoldCaptured(AccountEvent, frozen=True, tag="hold_captured.v1"):
@@ -102,6 +115,8 @@ class HoldReleased(AccountEvent, frozen=True, tag="hold_released.v1"):
     amount: int
     allocations: list[Allocation]
     hold_id: UUID | None = None
+    day: str | None = None
+    """The day of the hold, whose spending it takes `amount` off."""
 
 
 class GrantExpired(AccountEvent, frozen=True, tag="grant_expired.v1"):
@@ -130,6 +145,30 @@ class GrantReversed(AccountEvent, frozen=True, tag="grant_reversed.v1"):
     external_id: str
 
 
+class SpendLimitsSet(AccountEvent, frozen=True, tag="spend_limits_set.v1"):
+    """What jobs may cost the account, by its user or by an operator: both apply. Micro-credits; None: no limit.
+
+    It replaces the limits of the same `set_by`.
+    """
+
+    user_id: UUID
+    set_by: Literal["user", "operator"]
+    daily: int | None
+    """At most this is held or spent in a UTC day."""
+    per_job: int | None
+    """At most this is held or spent for one job."""
+    low_threshold: int | None
+    """`credits_low` is recorded when less is available. Only its user sets it; None with `set_by` operator."""
+
+
+class CreditsLow(AccountEvent, frozen=True, tag="credits_low.v1"):
+    """Less is available than the user's threshold. It is recorded again only after as much was available again."""
+
+    user_id: UUID
+    available: int
+    threshold: int
+
+
 EVENTS: tuple[type[Event], ...] = (
     CreditsGranted,
     HoldPlaced,
@@ -140,6 +179,8 @@ EVENTS: tuple[type[Event], ...] = (
     GrantReversed,
     HoldQuestioned,
     HoldExtended,
+    SpendLimitsSet,
+    CreditsLow,
 )
 
 UPCASTERS: dict[str, Upcaster] = {}

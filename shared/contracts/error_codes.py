@@ -25,6 +25,7 @@ REQUESTS: dict[str, str] = {
     "RANGE_NOT_SATISFIABLE": "The range begins behind the end of the file; Content-Range has its size.",
     "RATE_LIMITED": "Repeat the request after the seconds in Retry-After.",
     "REFUND_EXCEEDS_CAPTURE": "At most what a job captured, less earlier refunds, comes back: `details` says it.",
+    "SPEND_LIMIT_REACHED": "The job costs more than a limit allows: `detail` says which. Nothing was started.",
     "UNAUTHENTICATED": "The token is missing, expired, or not from a trusted issuer; `detail` says which.",
     "UNAVAILABLE": "Repeat the request after Retry-After; `detail` says whether a command may have been done.",
     "UNSUPPORTED_MEDIA_TYPE": "Send the Content-Type that `detail` names, in UTF-8.",

@@ -30,6 +30,7 @@ STATUS: dict[str, tuple[int, str]] = {
     "WORKFLOW_NOT_EXECUTABLE": (400, "The workflow can't be run with these inputs"),
     "UNAUTHENTICATED": (401, "A valid bearer token is needed"),
     "INSUFFICIENT_CREDITS": (402, "Not enough credits"),
+    "SPEND_LIMIT_REACHED": (402, "Over a spend limit"),
     "FORBIDDEN": (403, "Not allowed"),
     "PREVIEW_DISABLED": (403, "Not open to visitors"),
     "PREVIEW_LIMIT_REACHED": (403, "No more previews"),

@@ -24,6 +24,7 @@ OF_OPERATORS = (
     "giveGrant",
     "reverseGrant",
     "refundJob",
+    "setLimitsOfUser",
     "pauseJob",
     "unpauseJob",
     "registerWorkflow",

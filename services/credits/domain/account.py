@@ -12,9 +12,11 @@ from uuid import UUID
 import msgspec
 
 from services.credits.domain.grants import NONE, Grant, OpenGrants
+from services.credits.domain.spending import NO_SPENDING, Spending, spending_after
 from shared.contracts.credits import (
     Allocation,
     CreditsGranted,
+    CreditsLow,
     GrantExpired,
     GrantReversed,
     HoldCaptured,
@@ -23,6 +25,7 @@ from shared.contracts.credits import (
     HoldPlaced,
     HoldQuestioned,
     HoldReleased,
+    SpendLimitsSet,
 )
 from shared.contracts.event import Event
 from shared.persistent import Map
@@ -41,6 +44,7 @@ class Hold(msgspec.Struct, frozen=True, omit_defaults=True):
     allocations: tuple[Allocation, ...] = ()
     deadline: datetime | None = None
     """When the job's service is asked, or asked again, whether the job is open. None: placed by an early release."""
+    day: str | None = None
 
 
 class OpenHolds:
@@ -100,6 +104,7 @@ class Account(msgspec.Struct, frozen=True):
     """Number of holds that were placed or declined so far."""
     reversed: int = 0
     reversal_count: int = 0
+    spending: Spending = NO_SPENDING
 
     def available(self, now: datetime) -> int:
         return self.grants.available - sum(grant.available for grant in self.grants.due(now))
@@ -110,7 +115,14 @@ Pot = Literal["available", "held", "spent", "expired", "reversed"]
 # Events
 
 
-def evolve(account: Account, event: Event) -> Account:  # noqa: PLR0911 - a case for each event
+def evolve(account: Account, event: Event) -> Account:
+    moved = _moved_by(account, event)
+    spending = spending_after(account.spending, event, moved.grants.available)
+    return moved if spending is moved.spending else msgspec.structs.replace(moved, spending=spending)
+
+
+def _moved_by(account: Account, event: Event) -> Account:  # noqa: PLR0911 - a case for each event
+    """The account after what an event does to its grants and holds."""
     replace = msgspec.structs.replace
     match event:
         case CreditsGranted():
@@ -130,7 +142,7 @@ def evolve(account: Account, event: Event) -> Account:  # noqa: PLR0911 - a case
             )
         case HoldPlaced():
             deadline = None if event.deadline is None else datetime.fromisoformat(event.deadline)
-            hold = Hold(event.hold_id or event.job_id, event.amount, tuple(event.allocations), deadline)
+            hold = Hold(event.hold_id or event.job_id, event.amount, tuple(event.allocations), deadline, event.day)
             return replace(
                 account,
                 grants=_moved(account.grants, event.allocations, "available", "held"),
@@ -145,7 +157,7 @@ def evolve(account: Account, event: Event) -> Account:  # noqa: PLR0911 - a case
         case HoldCaptured():
             hold = account.holds[event.hold_id or event.job_id]
             _, rest = split(hold.allocations, event.amount)
-            remaining = Hold(hold.hold_id, hold.amount, tuple(rest))  # the same decision releases it
+            remaining = replace(hold, allocations=tuple(rest))  # the same decision releases it
             return replace(
                 account,
                 grants=_moved(account.grants, event.allocations, "held", "spent"),
@@ -171,6 +183,8 @@ def evolve(account: Account, event: Event) -> Account:  # noqa: PLR0911 - a case
                 reversed=account.reversed + event.amount,
                 reversal_count=account.reversal_count + 1,
             )
+        case SpendLimitsSet() | CreditsLow():
+            return account  # spending.py
         case _:
             raise AssertionError(f"{event!r} is not an event of an account")
 

@@ -17,6 +17,11 @@ MAX_DIGITS = 64
 """Digits of an amount as it was sent; more are refused before the number is expanded."""
 
 
+def to_micro_or_zero(amount: Decimal, pointer: str) -> int:
+    """As `to_micro`, and 0 for an amount of 0."""
+    return to_micro(amount, pointer) if amount else 0
+
+
 def to_micro(amount: Decimal, pointer: str) -> int:
     """Micro-credits of an amount above 0 with at most 6 decimals. Raises VALIDATION_FAILED at `pointer`.
 

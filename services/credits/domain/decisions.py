@@ -5,19 +5,21 @@ Each command carries the time: a grant past its expiry is never available, and i
 """
 
 from datetime import UTC, datetime
+from functools import reduce
 from itertools import islice
 from typing import assert_never
 from uuid import UUID
 
 import msgspec
 
-from services.credits.domain.account import Account, Hold, split
+from services.credits.domain.account import Account, Hold, evolve, split
 from services.credits.domain.amounts import ACCOUNT_LIMIT
 from services.credits.domain.closed import GrantTerms, HoldOutcome, ReversalTerms
 from services.credits.domain.deadlines import ExtendHold, QuestionHold, extend, question
 from services.credits.domain.grants import Grant
 from services.credits.domain.refunds import JobSpending, RefundJob, refund
 from services.credits.domain.reversals import ReverseGrant, reverse
+from services.credits.domain.spending import SetLimits, exceeded_limit, low_notice, set_limits
 from shared.contracts.amounts import to_credits
 from shared.contracts.credits import (
     Allocation,
@@ -27,6 +29,7 @@ from shared.contracts.credits import (
     HoldDeclined,
     HoldPlaced,
     HoldReleased,
+    SpendLimit,
 )
 from shared.contracts.event import Event
 from shared.contracts.problem import Detail, Problem, invalid
@@ -95,7 +98,7 @@ class ReleaseOpenHold(msgspec.Struct, frozen=True):
 
 HoldCommand = PlaceHold | CaptureHold | ReleaseHold | ReleaseOpenHold
 """A command on the hold of one round of a job. `hold_id` None: the hold of the job's request, whose id is the job's."""
-Command = GrantCredits | ReverseGrant | RefundJob | HoldCommand | QuestionHold | ExtendHold
+Command = GrantCredits | ReverseGrant | RefundJob | SetLimits | HoldCommand | QuestionHold | ExtendHold
 
 
 def hold_of(command: HoldCommand) -> UUID:
@@ -109,7 +112,7 @@ def hold_of(command: HoldCommand) -> UUID:
 NOTHING_SPENT = JobSpending()
 
 
-def decide(  # noqa: PLR0911 - a case for each command
+def decide(
     command: Command,
     account: Account,
     *,
@@ -128,6 +131,22 @@ def decide(  # noqa: PLR0911 - a case for each command
             HOLD_NOT_FOUND or CAPTURE_EXCEEDS_HOLD for a hold: permanent faults of the sender, so the event is parked;
             for reversals and refunds see there.
     """
+    events = _decision(command, account, grant, hold, reversal, spending)
+    may_be_low = account.spending.low_threshold is not None or isinstance(command, SetLimits)
+    if not events or not may_be_low or isinstance(command, QuestionHold | ExtendHold):
+        return events
+    after = reduce(evolve, events, account)
+    return [*events, *low_notice(after.spending, command.user_id, after.available(command.now))]
+
+
+def _decision(  # noqa: C901, PLR0911 - a case for each command
+    command: Command,
+    account: Account,
+    grant: GrantTerms | None,
+    hold: HoldOutcome | None,
+    reversal: ReversalTerms | None,
+    spending: JobSpending,
+) -> list[Event]:
     match command:
         case GrantCredits():
             return _grant(command, account, account.grants.get(command.grant_id) or grant)
@@ -137,8 +156,11 @@ def decide(  # noqa: PLR0911 - a case for each command
         case RefundJob():
             granted = refund(command, grant, spending)
             return _recorded(account, granted, command.now) if granted is not None else []
+        case SetLimits():
+            limits = set_limits(command, account.spending)
+            return [*_expiries(account, command.user_id, command.now), *limits] if limits else []
         case PlaceHold():
-            return _place(command, account, account.holds.get(hold_of(command)) or hold)
+            return _place(command, account, account.holds.get(hold_of(command)) or hold, spending)
         case CaptureHold():
             return _resolve(account, command, command.amount, hold)
         case ReleaseHold():
@@ -195,7 +217,9 @@ def _recorded(account: Account, granted: CreditsGranted, now: datetime) -> list[
     return [*_expiries(account, granted.user_id, now), granted]
 
 
-def _place(command: PlaceHold, account: Account, existing: Hold | HoldOutcome | None) -> list[Event]:
+def _place(
+    command: PlaceHold, account: Account, existing: Hold | HoldOutcome | None, spending: JobSpending
+) -> list[Event]:
     if existing is not None:
         if existing.amount != command.amount:
             raise Problem(
@@ -204,6 +228,9 @@ def _place(command: PlaceHold, account: Account, existing: Hold | HoldOutcome | 
             )
         return []
     expiries = _expiries(account, command.user_id, command.now)
+    spent_on_job = spending.captured - spending.refunded
+    if (limit := exceeded_limit(account.spending, command.amount, command.now, spent_on_job)) is not None:
+        return [*expiries, _declined(command, account.available(command.now), limit)]
     if account.available(command.now) < command.amount:
         return [*expiries, _declined(command, account.available(command.now))]
     allocations, remaining = list[Allocation](), command.amount
@@ -216,12 +243,12 @@ def _place(command: PlaceHold, account: Account, existing: Hold | HoldOutcome | 
     if remaining:
         return [*expiries, _declined(command, command.amount - remaining)]
     deadline = None if command.deadline is None else command.deadline.astimezone(UTC).isoformat()
-    ids, amount = (command.job_id, command.user_id), command.amount
-    return [*expiries, HoldPlaced(*ids, amount, allocations, command.hold_id, deadline)]
+    ids, amount, day = (command.job_id, command.user_id), command.amount, account.spending.today(command.now)
+    return [*expiries, HoldPlaced(*ids, amount, allocations, command.hold_id, deadline, day)]
 
 
-def _declined(command: PlaceHold, available: int) -> HoldDeclined:
-    return HoldDeclined(command.job_id, command.user_id, command.amount, available, command.hold_id)
+def _declined(command: PlaceHold, available: int, limit: SpendLimit | None = None) -> HoldDeclined:
+    return HoldDeclined(command.job_id, command.user_id, command.amount, available, command.hold_id, limit)
 
 
 def _resolve(
@@ -241,7 +268,7 @@ def _resolve(
     if captured:
         events.append(HoldCaptured(job_id, user_id, captured, spent, command.hold_id))
     if rest or not captured:
-        events.append(HoldReleased(job_id, user_id, hold.amount - captured, rest, command.hold_id))
+        events.append(HoldReleased(job_id, user_id, hold.amount - captured, rest, command.hold_id, hold.day))
     expired_meanwhile = [allocation for allocation in rest if account.grants[allocation.grant_id].is_expired(now)]
     events += [GrantExpired(allocation.grant_id, user_id, allocation.amount) for allocation in expired_meanwhile]
     return events

@@ -12,7 +12,9 @@ from litestar.di import NamedDependency
 from litestar.params import QueryParameter
 from litestar.response import Stream
 
-from services.credits.queries import Balance, EntryFilter, Kind, LedgerEntry, Queries
+from services.credits.handlers import CommandHandlers
+from services.credits.queries import EntryFilter, Kind, LedgerEntry, Queries
+from services.credits.routes.limits import BalanceView, balance_view
 from services.credits.statements.csv_form import csv_pieces
 from services.credits.statements.page_form import MAX_ENTRIES, headers, statement_page
 from shared.contracts.problem import Detail, Problem, invalid
@@ -44,17 +46,19 @@ CSV_HEADERS = {
 async def read_balance(
     principal: User,
     queries: NamedDependency[Queries],
+    handlers: NamedDependency[CommandHandlers],
     runtime: NamedDependency[Runtime],
     at: At = None,
     user_id: UserId = None,
-) -> Envelope[Balance]:
-    """Credits that are available, held for jobs, and spent; now, or as of any earlier moment."""
-    owner = _account_of(principal, user_id)
+) -> Envelope[BalanceView]:
+    """Credits that are available, held for jobs, and spent; now, with your limits, or as of any earlier moment."""
+    owner, now = _account_of(principal, user_id), runtime.clock()
     if at is None:
-        return Envelope(await queries.balance(owner, runtime.clock()))
-    if at > runtime.clock():
+        spending = (await handlers.account(owner)).spending
+        return Envelope(balance_view(await queries.balance(owner, now), spending, now))
+    if at > now:
         raise invalid("?at lies in the future", Detail("?at", "must have passed"))
-    return Envelope(await queries.balance_at(owner, at))
+    return Envelope(balance_view(await queries.balance_at(owner, at), None, at))
 
 
 @get("/credits/entries", summary="Your ledger", response_class=ExactResponse, opt=following("generation"))

@@ -10,6 +10,7 @@ from services.generation.domain import preview_allowance
 from services.generation.domain.generation import Generation
 from services.generation.domain.generation.resume import LAST_COMPLETED, START, costs_are_recorded, resumption
 from services.generation.domain.job import Job, Resume, Stop
+from services.generation.domain.job.decline import declined_problem
 from services.generation.domain.job.request import collection_of
 from services.generation.domain.job.resume import check_resumable, resume
 from services.generation.domain.job.state import OPEN
@@ -21,7 +22,7 @@ from services.generation.queries.collection_source import CollectionSources, arc
 from services.generation.queries.job_specification import JobSpecification
 from shared.contracts.generation import ResumedGenerations
 from shared.contracts.generation_input import MAX_DETAILS
-from shared.contracts.problem import Detail, Problem, invalid, not_found
+from shared.contracts.problem import Detail, invalid, not_found
 from shared.eventstore import Context, Loaded
 from shared.eventstore.repeated_commands import is_recorded
 from shared.eventstore.watermarks import HEAD_WATERMARK
@@ -67,7 +68,7 @@ class JobControl:
         `resumed_from`: `last_completed`, `start`, or a component's id. `gids` None: all that have not completed.
         A visitor's job takes what runs again of the visitor's allowance. Idempotent by the context's command id. Raises
         NOT_FOUND, JOB_NOT_RESUMABLE, VALIDATION_FAILED, CONFLICT if the collection is archived, PREVIEW_DISABLED,
-        PREVIEW_LIMIT_REACHED, and INSUFFICIENT_CREDITS if credits declined the hold.
+        PREVIEW_LIMIT_REACHED, and INSUFFICIENT_CREDITS or SPEND_LIMIT_REACHED if credits declined the hold.
         """
         job = await self.own_job(job_id, user_id)
         if not (context.repeatable and await is_recorded(self._handlers.store.pool, job_id, context)):
@@ -78,7 +79,7 @@ class JobControl:
                 await self._handlers.command_preview(job_id, command, limit, context)
         job = await self._until(job_id, self._verdict_wait, lambda job: job.status != "pending")
         if job.declined:
-            raise Problem("INSUFFICIENT_CREDITS", job.error)
+            raise declined_problem(job)
         return job
 
     async def plan_resume(

@@ -13,6 +13,7 @@ from services.generation.computing import FEW_STEPS, compute, is_small
 from services.generation.deciders import ALLOWANCE, JOB
 from services.generation.domain.collection_source import CollectionSource
 from services.generation.domain.job import Job, RequestJob
+from services.generation.domain.job.decline import declined_problem
 from services.generation.domain.job.request import JOB_TYPE, disowned_problem
 from services.generation.domain.payload.draws import draw
 from services.generation.domain.planning.dry_run_token import DryRun, plan_digest, read_token, write_token
@@ -191,8 +192,8 @@ class JobRequests:
         """Requests a job, and waits for the decision of credits: the job's id, its state then, and warnings.
 
         A visitor's job is recorded together with what it takes of the visitor's allowance. Idempotent by the context's
-        command id. Raises Problem as `plan` does, INSUFFICIENT_CREDITS if credits declined the job, and CONFLICT if it
-        was lost in a restore.
+        command id. Raises Problem as `plan` does, INSUFFICIENT_CREDITS or SPEND_LIMIT_REACHED if credits declined the
+        job, and CONFLICT if it was lost in a restore.
         """
         job_id = job_id_of(context)
         if not await self._is_repeated(job_id, context):
@@ -233,7 +234,7 @@ class JobRequests:
         if job.state.status == "disowned":
             raise disowned_problem()
         if job.state.status == "rejected":
-            raise Problem("INSUFFICIENT_CREDITS", job.state.error)
+            raise declined_problem(job.state)
         return job.state
 
     async def _decided(self, job_id: UUID) -> Loaded[Job]:

@@ -94,7 +94,9 @@ async def cancel_job(
     response_class=ExactResponse,
     responses={
         200: ResponseSpec(Envelope[ResumedJob], description="A dry run", generate_examples=False),
-        402: ResponseSpec(ProblemBody, description="Its payer has too few credits", generate_examples=False),
+        402: ResponseSpec(
+            ProblemBody, description="Its payer has too few credits, or a spend limit", generate_examples=False
+        ),
         403: ResponseSpec(
             ProblemBody, description="Visitors may not do it now, or not so often", generate_examples=False
         ),

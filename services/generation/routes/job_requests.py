@@ -124,7 +124,9 @@ class Quote(msgspec.Struct, frozen=True):
     opt=following("collections") | ANOTHER_RESOURCE,
     responses={
         200: ResponseSpec(Envelope[Quote], description="What it would be (`dry_run`)", generate_examples=False),
-        402: ResponseSpec(ProblemBody, description="Its payer has too few credits", generate_examples=False),
+        402: ResponseSpec(
+            ProblemBody, description="Its payer has too few credits, or a spend limit", generate_examples=False
+        ),
         403: ResponseSpec(
             ProblemBody,
             description="It is not open to visitors, or not to so many generations",
@@ -146,8 +148,8 @@ async def generate(
     Of another user's collection whose preview is enabled, you may make up to `max_generations`, one by default, at the
     cost of whom its `paid_by` names: those that failed or were cancelled don't count.
 
-    402 if you have too few credits, 409 if the collection is archived, or has changed since `collection_version` (412
-    for `If-Match`). With the same `Idempotency-Key`, the same job is answered again.
+    402 if you have too few credits, or a spend limit is reached; 409 if the collection is archived, or has changed
+    since `collection_version` (412 for `If-Match`). With the same `Idempotency-Key`, the same job is answered again.
     """
     settings = runtime.settings
     assert isinstance(settings, GenerationSettings), "generation runs with its own settings"

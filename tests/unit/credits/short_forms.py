@@ -25,6 +25,7 @@ JOB = UUID(int=100)
 OTHER_JOB = UUID(int=101)
 A, B, C = UUID(int=10), UUID(int=11), UUID(int=12)
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
+DAY = "2026-11-22"
 SOON = NOW + timedelta(hours=1)
 LATER = NOW + timedelta(hours=2)
 
@@ -58,7 +59,7 @@ def release(job=JOB, now=NOW):
 
 
 def placed(amount, *allocations, job=JOB):
-    return HoldPlaced(job, USER, amount, [Allocation(*allocation) for allocation in allocations])
+    return HoldPlaced(job, USER, amount, [Allocation(*allocation) for allocation in allocations], day=DAY)
 
 
 def captured(amount, *allocations, job=JOB):
@@ -66,7 +67,7 @@ def captured(amount, *allocations, job=JOB):
 
 
 def released(amount, *allocations, job=JOB):
-    return HoldReleased(job, USER, amount, [Allocation(*allocation) for allocation in allocations])
+    return HoldReleased(job, USER, amount, [Allocation(*allocation) for allocation in allocations], day=DAY)
 
 
 def declined(amount, available, job=JOB):

@@ -11,6 +11,7 @@ import msgspec
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from msgspec.structs import replace
 
 from services.credits.domain import account, decisions
 from services.credits.domain.closed import captured_after, grant_after, outcome_after, refunded_after, reversal_after
@@ -45,6 +46,12 @@ def outcome(decided):
         return [], problem.code
 
 
+def without_days(events):
+    """Days are of spend limits, which the old ledger does not have: test_spending.py."""
+    dated = (HoldPlaced, HoldReleased)
+    return [replace(event, day=None) if isinstance(event, dated) else event for event in events]
+
+
 class AccountMachine(RuleBasedStateMachine):
     """Random commands, a clock that only goes forward, and every earlier command sent again at any time."""
 
@@ -59,7 +66,8 @@ class AccountMachine(RuleBasedStateMachine):
     def send(self, command):
         before = self.account
         events, refusal = outcome(lambda: decide(command, before))
-        assert outcome(lambda: self.decided(command)) == (events, refusal), "decided as by the ledger that knows all"
+        decided, code = outcome(lambda: self.decided(command))
+        assert (without_days(decided), code) == (events, refusal), "decided as by the ledger that knows all"
         self.account = reduce(evolve, events, before)
         self.open = reduce(account.evolve, events, self.open)
         self.history += events

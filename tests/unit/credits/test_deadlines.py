@@ -10,12 +10,12 @@ from services.credits.domain.deadlines import ExtendHold, QuestionHold
 from services.credits.domain.decisions import PlaceHold, ReleaseOpenHold, decide
 from shared.contracts.credits import Allocation, HoldExtended, HoldPlaced, HoldQuestioned
 from tests.support.specification import Aggregate
-from tests.unit.credits.short_forms import JOB, LATER, NOW, SOON, USER, A, captured, granted, placed, released
+from tests.unit.credits.short_forms import DAY, JOB, LATER, NOW, SOON, USER, A, captured, granted, placed, released
 
 FIRST_RESUME = JOB.__class__(int=300)
 MUCH_LATER = LATER + timedelta(days=1)
 GRANT = granted(A, 5)
-PLACED = HoldPlaced(JOB, USER, 5, [Allocation(A, 5)], None, SOON.isoformat())
+PLACED = HoldPlaced(JOB, USER, 5, [Allocation(A, 5)], None, SOON.isoformat(), DAY)
 ASKED = HoldQuestioned(JOB, USER, MUCH_LATER.isoformat())
 
 
@@ -56,7 +56,7 @@ CASES = {
     "a resolved hold is not asked about": ([GRANT, PLACED, captured(5, (A, 5))], ask(), []),
     "a resolved hold is not extended": ([GRANT, PLACED, captured(5, (A, 5))], ExtendHold(USER, JOB, MUCH_LATER), []),
     "a hold of a resume is asked about by its id": (
-        [GRANT, HoldPlaced(JOB, USER, 5, [Allocation(A, 5)], FIRST_RESUME, SOON.isoformat())],
+        [GRANT, HoldPlaced(JOB, USER, 5, [Allocation(A, 5)], FIRST_RESUME, SOON.isoformat(), DAY)],
         ask(hold_id=FIRST_RESUME),
         [HoldQuestioned(JOB, USER, MUCH_LATER.isoformat(), FIRST_RESUME)],
     ),

@@ -56,6 +56,8 @@ EXEMPT: dict[str, str] = {
     "readBalance": NOTHING,
     "reverseGrant": "two ids, an amount and two texts, each bounded",
     "refundJob": "two ids, an amount and two texts, each bounded",
+    "setLimits": "three numbers of 64 digits at most",
+    "setLimitsOfUser": "two numbers of 64 digits at most",
     "listWorkers": NOTHING,
     "followJob": "it answers in pages with a bound in bytes (tests/integration/generation/test_followers.py)",
     "listPublishedCollections": PAGED,

@@ -5,7 +5,7 @@ from uuid import UUID
 
 import msgspec
 
-from services.generation.domain.job.state import OPEN, Job
+from services.generation.domain.job.state import OPEN, OVER_LIMIT, Job
 from shared.contracts.event import Event
 from shared.contracts.generation import (
     JobAuthorized,
@@ -17,7 +17,8 @@ from shared.contracts.generation import (
 )
 
 OTHERS_REASON = "The collection's owner, who pays for its previews, has too few credits for it"
-"""Of a decline of another user's credits."""
+OTHERS_LIMIT = "The collection's owner, who pays for its previews, has a spend limit that it is over"
+"""These are of a decline of another user's credits."""
 
 
 class Authorize(msgspec.Struct, frozen=True):
@@ -79,11 +80,12 @@ def authorize(command: Authorize, state: Job) -> Sequence[Event]:
 def reject(command: Reject, state: Job) -> Sequence[Event]:
     """Nothing if the job is not waiting for this hold. A job whose resume is rejected is what it was before.
 
-    Its user does not see how many credits another payer has.
+    Its user does not see how many credits another payer has, nor that user's limits.
     """
     if not _is_awaited(command.hold_id, state) or state.job_id is None:
         return []
-    reason = command.reason if state.account_id == state.user_id else OTHERS_REASON
+    others = OTHERS_LIMIT if command.code == OVER_LIMIT else OTHERS_REASON
+    reason = command.reason if state.account_id == state.user_id else others
     if state.round:
         assert state.user_id is not None, "a resumed job has an owner"
         return [

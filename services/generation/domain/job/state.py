@@ -46,6 +46,9 @@ Status = Literal[
 OPEN: frozenset[Status] = frozenset({"pending", "processing"})
 RESUMABLE: frozenset[Status] = frozenset({"partially_completed", "failed", "cancelled", "expired"})
 
+OVER_LIMIT = "SPEND_LIMIT_REACHED"
+"""The code of a rejection because of a spend limit."""
+
 OUTCOMES: dict[type[Event], Status] = {
     JobCompleted: "completed",
     JobPartiallyCompleted: "partially_completed",
@@ -75,6 +78,8 @@ class Job(msgspec.Struct, frozen=True):
     places: Map[UUID, int] = Map()
     unfinished: Map[UUID, int] = Map()
     error: str = ""
+    rejection: str = ""
+    """The code of the rejection, if `status` is rejected or `declined` is set."""
     stopping: Literal["", "cancelled", "expired"] = ""
     """How the job ends as soon as its open generations are cancelled; no more of them start."""
     stop_reason: str = ""
@@ -159,7 +164,7 @@ def evolve(state: Job, event: Event) -> Job:  # noqa: C901, PLR0912 - a case for
         case JobAuthorized():
             state = replace(state, status="processing", held=event.held)
         case JobRejected():
-            state = replace(state, status="rejected", error=event.reason)
+            state = replace(state, status="rejected", error=event.reason, rejection=event.code)
         case JobGenerationCompleted():
             state = replace(state, places=state.places.delete(event.gid), captured=state.captured + event.cost)
         case JobGenerationFailed():
@@ -208,6 +213,7 @@ def _resumed(state: Job, event: JobResumed) -> Job:
         places=Map(places),
         unfinished=Map({gid: place for gid, place in state.unfinished.items() if gid not in places}),
         error="",
+        rejection="",
         cancelled=0,
         declined=False,
         before_resume=state.status,
@@ -226,6 +232,7 @@ def _declined(state: Job, event: JobResumeRejected) -> Job:
         unfinished=state.unfinished.update(state.places),
         quoted=0,
         error=event.reason,
+        rejection=event.code,
         resumed=[],
         declined=True,
     )
