@@ -129,6 +129,7 @@ async def until_known_to_collections(shell: Shell) -> None:
 async def test_the_commands_of_the_documents_and_of_help_run_as_printed(shell: Shell) -> None:
     assert set(await follow_the_documents(shell)) == {
         "README.md",
+        "account-for-credits.md",
         "creators-guide.md",
         "import-your-components.md",
         "investigate-a-job.md",
