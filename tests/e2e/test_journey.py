@@ -9,7 +9,7 @@ import pytest
 
 from infra.demo.client import ApiError, Client, Event
 from infra.demo.journey import instructions
-from tests.support.jobs import PRICE, history, start_job, two_steps, until_ended, until_settled
+from tests.support.jobs import PRICE, balance_of, history, start_job, two_steps, until_ended, until_settled
 from tests.support.patience import PATIENCE, eventually
 from tests.support.running_set import RunningSet
 
@@ -83,7 +83,7 @@ async def test_a_dry_run_quotes_and_records_nothing(running: RunningSet) -> None
         collection = await client.post("/projects/collections", {"title": "Dry", "data": two_steps()})
         quote = await client.post(f"/collections/{collection['id']}/generations", {"generations": 3, "dry_run": True})
         assert 3.75 in _numbers(quote)
-        assert await client.get("/credits") == {"available": 100, "held": 0, "spent": 0}
+        assert await balance_of(client) == {"available": 100, "held": 0, "spent": 0}
         assert await client.get("/jobs") == []
 
 

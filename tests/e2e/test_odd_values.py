@@ -32,6 +32,8 @@ OTHER_EXAMPLES: dict[str, Any] = {
     "changeModel": MODEL,
     "readModels": {"names": ["vae/odd.safetensors"]},
     "generate": {"variables": {"mood": "calm"}, "generations": 1, "hashes": ["a"], "dry_run": True},
+    "setLimits": {"daily": "25", "per_job": "0.5", "low_threshold": "1"},
+    "setLimitsOfUser": {"daily": "25", "per_job": "0.5"},
     "giveGrant": {
         "user_id": str(uuid4()),
         "amount": "12.5",

@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from infra.demo.client import ApiError
-from tests.support.jobs import start_job, two_steps, until_ended
+from tests.support.jobs import balance_of, start_job, two_steps, until_ended
 from tests.support.patience import NotYet, eventually
 from tests.support.running_set import RunningSet
 
@@ -101,7 +101,7 @@ async def test_a_wrong_request_to_generate_is_refused_and_charges_nothing(runnin
         assert (refused.value.status, refused.value.code) == (400, "VALIDATION_FAILED")
         assert pointer in [detail["pointer"] for detail in refused.value.body["details"]]
         assert await client.get("/jobs") == []
-        assert await client.get("/credits") == {"available": 10, "held": 0, "spent": 0}
+        assert await balance_of(client) == {"available": 10, "held": 0, "spent": 0}
 
 
 async def test_an_unknown_workflow_is_named(running: RunningSet) -> None:
@@ -113,7 +113,7 @@ async def test_an_unknown_workflow_is_named(running: RunningSet) -> None:
             await client.post(f"/collections/{collection['id']}/generations", {"generations": 1})
         assert (refused.value.status, refused.value.code) == (404, "WORKFLOW_NOT_FOUND")
         assert "levitate" in refused.value.body["detail"] + json.dumps(refused.value.body["details"])
-        assert await client.get("/credits") == {"available": 10, "held": 0, "spent": 0}
+        assert await balance_of(client) == {"available": 10, "held": 0, "spent": 0}
 
 
 async def test_without_credits_a_job_is_refused_with_402_and_nothing_is_held(running: RunningSet) -> None:
@@ -121,7 +121,7 @@ async def test_without_credits_a_job_is_refused_with_402_and_nothing_is_held(run
         with pytest.raises(ApiError) as refused:
             await start_job(client, 1)
         assert (refused.value.status, refused.value.code) == (402, "INSUFFICIENT_CREDITS")
-        assert await client.get("/credits") == {"available": 0, "held": 0, "spent": 0}
+        assert await balance_of(client) == {"available": 0, "held": 0, "spent": 0}
         jobs = await client.get("/jobs")
         assert [job["status"] for job in jobs] == ["rejected"]
 

@@ -72,11 +72,17 @@ async def _job(client: Client, job_id: str, condition: Callable[[Any], bool]) ->
     return await eventually(look, f"job {job_id} to make progress", passing=(Exception,), every=0.1)
 
 
+async def balance_of(client: Client) -> dict[str, Any]:
+    """The amounts of the balance, without the limits."""
+    account = await client.get("/credits")
+    return {name: account[name] for name in ("available", "held", "spent")}
+
+
 async def until_settled(client: Client) -> dict[str, Any]:
     """The balance, once no hold is open."""
 
     async def look() -> dict[str, Any]:
-        balance: dict[str, Any] = await client.get("/credits")
+        balance = await balance_of(client)
         if balance["held"]:
             raise NotYet(balance)
         return balance

@@ -12,7 +12,7 @@ from tests.support.apps.credits import Api
 
 
 async def test_a_user_without_credits_has_zeros(api: Api):
-    assert (await api.get("/credits")).data == {"available": 0, "held": 0, "spent": 0}
+    assert await api.balance() == (0, 0, 0)
 
 
 async def test_a_grant_is_in_the_balance_when_it_is_answered(api: Api):
@@ -28,7 +28,7 @@ async def test_a_grant_is_in_the_balance_when_it_is_answered(api: Api):
         "expires_at": "2099-12-31T22:00:00Z",
         "external_id": "pi_1",
     }
-    assert (await api.get("/credits")).data == {"available": Decimal("12.5"), "held": 0, "spent": 0}
+    assert await api.balance() == (Decimal("12.5"), 0, 0)
     assert (await api.get("/credits", BOB)).data["available"] == 0
 
 
@@ -142,9 +142,11 @@ async def test_credits_need_a_token(api: Api, path: str):
 async def test_the_document_says_that_amounts_are_numbers(api: Api):
     document = (await api.get("/schema/openapi.json", None)).body
     schemas = document["components"]["schemas"]
-    assert {name: field["type"] for name, field in schemas["Balance"]["properties"].items()} == {
+    balance = schemas["BalanceView"]["properties"]
+    assert {name: balance[name]["type"] for name in ("available", "held", "spent")} == {
         "available": "number",
         "held": "number",
         "spent": "number",
     }
+    assert schemas["LimitsView"]["properties"]["left_today"]["type"] == ["number", "null"]
     assert schemas["NewGrant"]["properties"]["amount"]["type"] == ["number", "string"]
