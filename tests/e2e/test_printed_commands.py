@@ -125,7 +125,7 @@ async def until_known_to_collections(shell: Shell) -> None:
         )
 
 
-@pytest.mark.timeout(900)  # about a hundred commands, each of which starts Python
+@pytest.mark.timeout(1800)  # about a hundred commands, each of which starts Python
 async def test_the_commands_of_the_documents_and_of_help_run_as_printed(shell: Shell) -> None:
     assert set(await follow_the_documents(shell)) == {
         "README.md",
