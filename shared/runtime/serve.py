@@ -76,7 +76,7 @@ async def running(definition: ServiceDefinition, settings: ServiceSettings, buil
         runtime.checks["nats"] = probe.check
         runtime.order["stream"] = stream_check(runtime.store, definition.name)
         runtime.order["clock"] = clock_check(runtime.store)
-        followed = followers(runtime.projector, relay, consumers, processes)
+        followed = runtime.readiness.followers | followers(runtime.projector, relay, consumers, processes)
         runtime.readiness.followers.update(measured(followed, runtime.registry))
         user_issuer = Issuer(settings.auth_issuer, settings.auth_jwks_url, frozenset({"user", "operator"}))
         app = create_app(
