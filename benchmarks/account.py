@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 
 import uvloop
 
+from benchmarks.busy_account import LEAST, SPENDERS, commands_per_second
 from benchmarks.ground import Ground
 from benchmarks.measure import Figure, percentile
 from services.credits.app import SERVICE
@@ -26,6 +27,8 @@ FEW, MANY = 100, 100_000
 AMOUNT = 1_000_000
 PAGE = 900
 COMMANDS = 100
+JOBS = 2_500
+"""Holds and captures of the busy account: a few seconds of them."""
 FOLLOWED_WITHIN = 300.0
 
 
@@ -85,7 +88,8 @@ async def cost(store: EventStore, user: UUID) -> Cost:
     return Cost(percentile(times, 0.5), first, len(encode_state(state)), fold)
 
 
-async def measure(dsn: str, entries: list[int]) -> list[Cost]:
+async def measure(dsn: str, entries: list[int], jobs: int) -> tuple[list[Cost], float]:
+    """The costs of accounts with so many grants and holds, and the rate of one on which many spend at the same time."""
     for schema in SERVICE.schemas():
         await migrate(dsn, schema)
     users = [uuid4() for _ in entries]
@@ -99,7 +103,7 @@ async def measure(dsn: str, entries: list[int]) -> list[Cost]:
             async with asyncio.timeout(FOLLOWED_WITHIN):
                 while not await projector.caught_up(last):
                     pass
-            return [await cost(store, user) for user in users]
+            return [await cost(store, user) for user in users], await commands_per_second(store, jobs)
         finally:
             following.cancel()
             await asyncio.gather(following, return_exceptions=True)
@@ -107,7 +111,8 @@ async def measure(dsn: str, entries: list[int]) -> list[Cost]:
 
 def run(ground: Ground) -> Iterator[Figure]:
     many = ground.size(MANY, 2_000)
-    few_cost, many_cost = uvloop.run(measure(ground.database("account"), [FEW, many]))
+    jobs = ground.size(JOBS, 100)
+    (few_cost, many_cost), rate = uvloop.run(measure(ground.database("account"), [FEW, many], jobs))
     what, peer = f"an account that has had {many:,} grants and holds", f"one that has had {FEW}"
     note = f"its history read without a snapshot: {many_cost.first:,.1f} ms, peer {few_cost.first:,.1f} ms"
     yield Figure(
@@ -116,4 +121,13 @@ def run(ground: Ground) -> Iterator[Figure]:
     yield Figure("ACCOUNT", f"{what}: CPU of folding, per event", many_cost.fold, "µs", peer, few_cost.fold, most=1.2)
     yield Figure(
         "ACCOUNT", f"{what}: snapshot", many_cost.snapshot / 1024, "KiB", peer, few_cost.snapshot / 1024, limit=100
+    )
+    yield Figure(
+        "ACCOUNT",
+        f"one account, {SPENDERS} spenders at once: holds and captures",
+        rate,
+        "/s",
+        "the rate that is asked for",
+        LEAST,
+        least=1.0,
     )
