@@ -10,7 +10,7 @@ from services.collections.handlers.collection import CommandHandlers
 from services.collections.handlers.package import PackageHandlers
 from services.collections.handlers.pin import PinHandlers
 from services.collections.handlers.project import ProjectHandlers
-from services.collections.pages.rendering import prepare
+from services.collections.pages.rendering import PAGES
 from services.collections.projections.artworks import ARTWORKS
 from services.collections.projections.collections import COLLECTIONS
 from services.collections.projections.component_assets import COMPONENT_ASSETS
@@ -50,7 +50,7 @@ SERVICE = ServiceDefinition(
 
 
 async def build(runtime: Runtime) -> Parts:
-    prepare()
+    PAGES.prepare()
     store, settings = runtime.store, runtime.settings
     assert isinstance(settings, CollectionsSettings), "collections runs with its own settings"
     public_url = settings.public_url

@@ -9,7 +9,7 @@ from litestar import MediaType, Request, Response, get
 from litestar.di import NamedDependency
 from litestar.params import QueryParameter
 
-from services.collections.pages.rendering import policy, render
+from services.collections.pages.rendering import PAGES
 from services.collections.queries.page import PageQueries
 from services.collections.routes.hashed import hashed
 from shared.contracts.problem import Problem, not_found
@@ -30,7 +30,7 @@ PageNumber = Annotated[int, QueryParameter(description="Of the list of artworks,
 
 def _headers() -> dict[str, str]:
     return {
-        "content-security-policy": policy(),
+        "content-security-policy": PAGES.policy,
         "x-content-type-options": "nosniff",
         "referrer-policy": "no-referrer",
     }
@@ -44,7 +44,7 @@ def _as_page(handler: Callable[..., Response[ProblemBody]]) -> Callable[..., Res
         body = response.content
         title, sentence = ("No such page", SENTENCE) if body.status == 404 else (body.title, body.detail)
         return Response(
-            render("problem.html", title=title, sentence=sentence),
+            PAGES.render("problem.html", title=title, sentence=sentence),
             status_code=body.status,
             media_type=MediaType.HTML,
             headers={**response.headers, **_headers(), "cache-control": "no-cache"},
@@ -78,7 +78,7 @@ async def show_token(
 
 
 def _shown(request: ApiRequest, template: str, page: Any) -> Response[Any]:
-    content = render(template, page=page)
+    content = PAGES.render(template, page=page)
     return hashed(request, content, MediaType.HTML, {**_headers(), "cache-control": A_MINUTE})
 
 

@@ -126,20 +126,7 @@ def _moved_by(account: Account, event: Event) -> Account:  # noqa: PLR0911 - a c
     replace = msgspec.structs.replace
     match event:
         case CreditsGranted():
-            grant = Grant(
-                grant_id=event.grant_id,
-                amount=event.amount,
-                priority=event.priority,
-                expires_at=None if event.expires_at is None else datetime.fromisoformat(event.expires_at),
-                order=account.grant_count,
-                available=event.amount,
-            )
-            return replace(
-                account,
-                grants=account.grants.with_changed([grant]),
-                granted=account.granted + event.amount,
-                grant_count=account.grant_count + 1,
-            )
+            return _granted(account, event)
         case HoldPlaced():
             deadline = None if event.deadline is None else datetime.fromisoformat(event.deadline)
             hold = Hold(event.hold_id or event.job_id, event.amount, tuple(event.allocations), deadline, event.day)
@@ -187,6 +174,23 @@ def _moved_by(account: Account, event: Event) -> Account:  # noqa: PLR0911 - a c
             return account  # spending.py
         case _:
             raise AssertionError(f"{event!r} is not an event of an account")
+
+
+def _granted(account: Account, event: CreditsGranted) -> Account:
+    grant = Grant(
+        grant_id=event.grant_id,
+        amount=event.amount,
+        priority=event.priority,
+        expires_at=None if event.expires_at is None else datetime.fromisoformat(event.expires_at),
+        order=account.grant_count,
+        available=event.amount,
+    )
+    return msgspec.structs.replace(
+        account,
+        grants=account.grants.with_changed([grant]),
+        granted=account.granted + event.amount,
+        grant_count=account.grant_count + 1,
+    )
 
 
 def _parts_of(event: GrantReversed) -> list[Allocation]:

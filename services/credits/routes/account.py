@@ -14,9 +14,9 @@ from litestar.response import Stream
 
 from services.credits.handlers import CommandHandlers
 from services.credits.queries import EntryFilter, Kind, LedgerEntry, Queries
-from services.credits.routes.limits import BalanceView, balance_view
 from services.credits.statements.csv_form import csv_pieces
-from services.credits.statements.page_form import MAX_ENTRIES, headers, statement_page
+from services.credits.statements.page_form import HEADERS, MAX_ENTRIES, statement_page
+from services.credits.views import BalanceView, balance_view
 from shared.contracts.problem import Detail, Problem, invalid
 from shared.http import LAST_NUMBER, Cursor, Envelope, FromQuery, Limit, Page, User, cursor_number, next_cursor
 from shared.http.amounts import ExactResponse
@@ -126,4 +126,4 @@ async def _as_page(
         if len(listed) > MAX_ENTRIES:
             message = f"shows at most {MAX_ENTRIES} entries: choose a shorter time with since and until, or format=csv"
             raise invalid(f"A page {message}", Detail("?format", message))
-    return Response(statement_page(owner, listed, chosen, now), media_type=MediaType.HTML, headers=headers())
+    return Response(statement_page(owner, listed, chosen, now), media_type=MediaType.HTML, headers=HEADERS)

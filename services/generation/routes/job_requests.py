@@ -145,8 +145,8 @@ async def generate(
 ) -> Response[Envelope[AcceptedJob]]:
     """Starts a job of N generations, or with `dry_run` answers what it would cost and draw.
 
-    Of another user's collection whose preview is enabled, you may make up to `max_generations`, one by default, at the
-    cost of whom its `paid_by` names: those that failed or were cancelled don't count.
+    Of another user's collection whose preview is enabled, you may make up to `max_generations`, one by default; the
+    preview's `paid_by` says who pays. Failed and cancelled generations don't count.
 
     402 if you have too few credits, or a spend limit is reached; 409 if the collection is archived, or has changed
     since `collection_version` (412 for `If-Match`). With the same `Idempotency-Key`, the same job is answered again.

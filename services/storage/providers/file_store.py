@@ -54,14 +54,14 @@ class Upload(Protocol):
 
 
 class KeptUpload(Upload, Protocol):
-    """An upload that a later one can continue, in stores that keep its parts; in others, a later one begins anew."""
+    """An upload that can be continued after a restart, if the store keeps its parts; otherwise it starts again."""
 
     @property
     def reused(self) -> int:
         """Parts that were in the store already, with the same bytes."""
 
     async def resume(self, upload_id: str) -> None:
-        """Continues an upload at the same path; begins anew if the store does not have it any more."""
+        """Continues an upload at the same path; starts a new one if the store no longer has it."""
 
     async def abort(self) -> None:
         """Waits for the parts that are being sent. They stay, if the store keeps them."""
@@ -116,6 +116,6 @@ class FileStore(Protocol):
 
 
 def unavailable(error: Exception) -> Problem:
-    """What callers of the store are told; the log gets the error."""
+    """The error for callers of the store. The cause is logged, without signatures."""
     log.warning("file store failed", error=_SIGNATURE.sub(r"\1=…", repr(error)))
     return Problem("UNAVAILABLE", "The file store can't be reached right now; try again in a moment")

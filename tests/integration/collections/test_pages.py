@@ -6,7 +6,7 @@ from typing import Any
 from urllib.parse import urlsplit
 from uuid import UUID, uuid4
 
-from services.collections.pages.rendering import policy
+from services.collections.pages.rendering import PAGES
 from shared.contracts.collections import CollectionPublished
 from shared.eventstore import Context, StreamAppend
 from tests.integration.collections.test_metadata import until_finished
@@ -28,7 +28,7 @@ async def published(api: Api, editions: int = 1, **fields: Any) -> tuple[Any, st
 
 def assert_is_page(answer: Answer, status: int = 200) -> HtmlPage:
     assert (answer.status, answer.headers["content-type"]) == (status, "text/html; charset=utf-8")
-    assert answer.headers["content-security-policy"] == policy()
+    assert answer.headers["content-security-policy"] == PAGES.policy
     assert answer.headers["x-content-type-options"] == "nosniff"
     assert answer.headers["referrer-policy"] == "no-referrer"
     return HtmlPage(answer.raw)

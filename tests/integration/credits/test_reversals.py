@@ -171,3 +171,20 @@ async def test_wrong_refunds_are_refused_with_their_pointer(api: Api, field: str
     body = {"user_id": str(ALICE), "job_id": str(uuid4()), "amount": "1", "reason": "x", "external_id": "y"}
     refused = await send(api, "/credits/refunds", {**body, field: value})
     assert refused.refusal == (400, "VALIDATION_FAILED", [f"/{field}"])
+
+
+async def test_an_idempotency_key_of_another_request_is_refused(api: Api, generation: Publisher):
+    """Whatever the external ids are."""
+    grant = await api.give("10")
+    job = await spend(api, generation, 4, 4)
+    headers = {"content-type": "application/json", "Idempotency-Key": "k"}
+
+    async def keyed(path: str, external_id: str, **body: Any) -> Answer:
+        content = json.dumps({"user_id": str(ALICE), "reason": "returned", "external_id": external_id, **body})
+        return await api.send("POST", path, OPERATOR, "operator", data=content, headers=headers)
+
+    for path, body in ((f"/credits/grants/{grant['id']}/reversals", {}), ("/credits/refunds", {"job_id": str(job)})):
+        first, again, other = [await keyed(path, external_id, amount="1", **body) for external_id in ("a", "a", "b")]
+        assert (first.status, first.text) == (again.status, again.text) == (201, first.text)
+        assert other.refusal == (422, "IDEMPOTENCY_KEY_REUSED", ["header:Idempotency-Key"])
+    assert await api.balance() == (6, 0, 4)

@@ -80,17 +80,17 @@ def of_collection(some_facts=None, tokens=None, number=1) -> HtmlPage:
         pages=pages,
         others=views.pages_around(number, pages),
     )
-    return HtmlPage(rendering.render("collection.html", page=page))
+    return HtmlPage(rendering.PAGES.render("collection.html", page=page))
 
 
 def of_token(some_facts=None, a_token=None) -> HtmlPage:
     some_facts, a_token = some_facts or facts(), a_token or token(2)
     page = views.token_page(some_facts, a_token, f"{some_facts.title} #{a_token.number}")
-    return HtmlPage(rendering.render("token.html", page=page))
+    return HtmlPage(rendering.PAGES.render("token.html", page=page))
 
 
 def of_problem() -> HtmlPage:
-    return HtmlPage(rendering.render("problem.html", title="No such page", sentence="It does not exist"))
+    return HtmlPage(rendering.PAGES.render("problem.html", title="No such page", sentence="It does not exist"))
 
 
 NOTHING = {

@@ -63,7 +63,7 @@ def test_the_policy_permits_the_pages_own_style_and_nothing_else(make):
     content = re.search(rb"<style>(.*)</style>", _source(make), re.DOTALL)
     assert content is not None
     style = base64.b64encode(hashlib.sha256(content[1]).digest()).decode()
-    directives = dict(part.strip().partition(" ")[::2] for part in rendering.policy().split(";"))
+    directives = dict(part.strip().partition(" ")[::2] for part in rendering.PAGES.policy.split(";"))
     assert directives == {
         "default-src": "'none'",
         "img-src": "'self'",
@@ -78,14 +78,14 @@ def test_the_policy_permits_the_pages_own_style_and_nothing_else(make):
 def _source(make) -> bytes:
     """The content of a page as it is sent."""
     sources = []
-    render = rendering.render
+    render = rendering.PAGES.render
 
     def keep(*template, **names):
         sources.append(render(*template, **names))
         return sources[-1]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(rendering, "render", keep)
+        patch.setattr(rendering.PAGES, "render", keep)
         make()
     return sources[0]
 
@@ -240,7 +240,7 @@ COLOUR = re.compile(r"--(\w+): #([0-9a-f]{3,6});")
 
 def test_all_texts_stand_out_from_what_is_behind_them_in_light_and_in_dark():
     """WCAG 2.2, success criterion 1.4.3: a contrast of 4.5 at least."""
-    light, _, dark = rendering.style().partition("prefers-color-scheme: dark")
+    light, _, dark = rendering.PAGES.style.partition("prefers-color-scheme: dark")
     for scheme in (light, dark):
         colours = dict(COLOUR.findall(scheme))
         for front in ("text", "quiet", "link"):

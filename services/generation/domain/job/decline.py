@@ -1,4 +1,4 @@
-"""What a user is told when credits has declined a job's quote: too few credits, or which limit it is over."""
+"""The error of a job whose quote credits has declined: too few credits, or the spend limit that it exceeds."""
 
 from services.generation.domain.job.hold import Reject
 from services.generation.domain.job.state import OVER_LIMIT, Job

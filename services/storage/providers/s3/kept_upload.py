@@ -23,15 +23,15 @@ class S3KeptUpload(S3Upload):
     def __init__(self, calls: S3Calls, path: str, media_type: str, keep: Keep) -> None:
         super().__init__(calls, path, media_type)
         self._keep = keep
-        self._callsd_parts: Mapping[int, Part] = {}
+        self._stored_parts: Mapping[int, Part] = {}
         self.reused = 0
         """Parts that were in the store already, with the same bytes."""
 
     async def resume(self, upload_id: str) -> None:
-        """Continues an upload at the same path; begins anew if the store does not have it any more."""
+        """Continues an upload at the same path; starts a new one if the store no longer has it."""
         parts = await self._calls.run(self._multipart.parts, upload_id)
         if parts is not None:
-            self._upload_id, self._callsd_parts = upload_id, parts
+            self._upload_id, self._stored_parts = upload_id, parts
 
     async def abort(self) -> None:
         """Waits for the parts that are being sent. They stay."""
@@ -47,7 +47,7 @@ class S3KeptUpload(S3Upload):
         await self._keep(self._upload_id)
 
     async def _transfer(self, number: int, content: bytes) -> Part:
-        stored = self._callsd_parts.get(number)
+        stored = self._stored_parts.get(number)
         if stored is None or stored.size != len(content) or stored.etag != await asyncio.to_thread(_md5, content):
             return await super()._transfer(number, content)
         self.reused += 1
