@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import psycopg
 import structlog
 
 from shared import progress
@@ -25,7 +24,7 @@ from shared.backoff import Backoff
 from shared.eventstore import EventStore, Schema, StoreUnavailable
 from shared.eventstore.connections import LONG, TRANSIENT_ERRORS, connected
 from shared.eventstore.lease import Lease, run_as_leader
-from shared.eventstore.migrate import LOCK_MIGRATIONS, PATIENCE, migrate
+from shared.eventstore.migrate import BLOCKED, LOCK_MIGRATIONS, PATIENCE, migrate
 from shared.projections import positions, table_usage
 from shared.projections.leader import REST, Leader
 from shared.projections.position_waiter import PositionWaiter
@@ -88,10 +87,9 @@ class Projector:
         self.caught_up = PositionWaiter(store, self._names).caught_up
 
     async def prepare(self) -> None:
-        """Creates the missing tables, so that queries work before the first event."""
+        """Creates the missing tables, so that queries work before the first event. Raises as `migrate` does."""
         await migrate(self.store.dsn, SCHEMA)
-        blocked = (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected)
-        await Backoff("read tables", on=blocked).call(self._create_missing, timeout=PATIENCE)
+        await Backoff("read tables", on=BLOCKED).call(self._create_missing, timeout=PATIENCE)
 
     async def _create_missing(self) -> None:
         async with connected(self.store.dsn, "projector", LONG) as connection:
